@@ -1,0 +1,39 @@
+# A thin front. Every target makes what it needs, from python3, pip and git alone.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench reliability
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## make .venv with the locked versions
+
+demo: $(INSTALLED) ## a realistic incident in demo/, planned and rolled back
+	$(BIN)/rollbackctl demo demo
+
+test: $(INSTALLED) ## the test suite without the long fault sweeps
+	$(BIN)/pytest -n auto -m "not reliability"
+
+lint: $(INSTALLED) ## style, types, layers, links
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_docs.py
+
+bench: $(INSTALLED) ## the speed budgets, measured
+	$(BIN)/python -m benchmarks
+
+reliability: $(INSTALLED) ## the long fault sweeps
+	$(BIN)/pytest -n auto -m reliability
+
+# `--inexact` keeps uv itself in place.
+$(INSTALLED): pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=…")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv sync --quiet --frozen --inexact --extra dev
+	touch $@

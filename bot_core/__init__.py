@@ -1,0 +1,1 @@
+"""The decision engine's own library: artifacts, repository, serving, reports, journal."""

@@ -1,0 +1,293 @@
+"""One engine process on a model folder: it loads models, scores with them and obeys `serving.json`."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from bot_core.ai.artifact import ModelScore
+from bot_core.ai.inference import DecisionModelInference
+from bot_core.ai.instant import utc_now
+from bot_core.ai.repository import ModelRepository
+from bot_core.ai.serving import (
+    NotServingError,
+    ServedModel,
+    Serving,
+    change_serving,
+    load_stored,
+    read_serving,
+    serving_lock,
+    store_artifact,
+    write_ack,
+)
+from bot_core.foundation.safe_file import read_inside
+from bot_core.foundation.strict_json import parse_object
+from bot_core.runtime.journal import TradingDecisionJournal, log_model_change_event
+
+_SCORE_WAIT_S = 10.0
+_JOURNAL_CONTEXT = {"environment": "ai-monitoring", "portfolio": "ai-manager", "risk_profile": "ai-monitoring"}
+
+
+class Orchestrator(Protocol):
+    """What a decision orchestrator must be able to do to be given models."""
+
+    def attach_named_inference(
+        self, name: str, inference: DecisionModelInference, *, set_default: bool = False
+    ) -> None:
+        """Use `inference` under `name`."""
+
+    def detach_named_inference(self, name: str) -> None:
+        """Use nothing under `name` any more."""
+
+
+class AIManager:
+    """The models of one folder, as this process uses them.
+
+    What serves is in `model_dir/serving.json`, for every process on that folder alike. Each score reads that file again,
+    under a lock that a change of it takes alone: once a change has returned, no engine makes a score by the state before.
+    An inference that this class gives away obeys in the same way, whoever calls it.
+    """
+
+    def __init__(
+        self,
+        *,
+        ai_threshold_bps: float = 5.0,
+        model_dir: str | Path = "models",
+        audit_root: str | Path | None = None,
+        decision_journal: TradingDecisionJournal | None = None,
+        decision_journal_context: Mapping[str, object] | None = None,
+    ) -> None:
+        """Begin; nothing is read or written yet.
+
+        Args:
+            ai_threshold_bps: Kept as an attribute for the engine's own rules; no score depends on it.
+            model_dir: The folder of `serving.json`.
+            audit_root: Folder of the reports; None: `audit/ai_decision` below the working folder.
+            decision_journal: Where a change of model is recorded; None: nowhere.
+            decision_journal_context: `environment`, `portfolio` and `risk_profile` of those records.
+        """
+        self.ai_threshold_bps = ai_threshold_bps
+        self.model_dir = Path(model_dir)
+        self._audit_root: Path | None = None
+        self.set_audit_root(audit_root)
+        self._journal = decision_journal
+        self._journal_context = {**_JOURNAL_CONTEXT, **(decision_journal_context or {})}
+        self._repository: ModelRepository | None = None
+        self._orchestrator: Orchestrator | None = None
+        self._given: set[str] = set()
+        self._inferences: dict[str | None, DecisionModelInference] = {}
+        self._digests: dict[str | None, str] = {}
+        self._obeyed: tuple[int, Serving] | None = None
+
+    def load_decision_artifact(
+        self, name: str, artifact: str | Path, *, repository_root: str | Path | None = None, set_default: bool = False
+    ) -> DecisionModelInference:
+        """Load an artifact to serve under `name` in every process on this folder.
+
+        Its bytes are kept in `model_dir/artifacts`, so that nothing depends on where it came from. After a crash the
+        name serves what it did before, or the new artifact. Whether serving is attached does not change.
+
+        Args:
+            name: The name to serve under.
+            artifact: A path, looked up from the working folder and then in the repository; or a version or alias of it.
+            repository_root: The repository; None: the one configured, else the artifact's own folder.
+            set_default: Serve it also where no name is asked for.
+
+        Raises:
+            FileFormatError: The artifact is invalid or cannot score.
+            UnresolvedReferenceError: It cannot be found, or is quarantined.
+        """
+        if repository_root is not None:
+            repository = ModelRepository(repository_root)
+        else:
+            repository = self._repository or ModelRepository(Path(artifact).parent)
+        path = repository.resolve(str(artifact))
+        data = read_inside(path.parent, path.name)
+        raw = parse_object(data, str(path))
+        if path.parent != repository.base_path:
+            ModelRepository(path.parent).load(raw)  # its own folder may hold it in quarantine
+        DecisionModelInference(repository).load_weights(raw)
+        metadata = raw["metadata"]
+        version = metadata.get("model_version") if isinstance(metadata, dict) else None
+        model = ServedModel(str(version) if version else None, store_artifact(self.model_dir, data), str(artifact))
+        self._serve(name, model, set_default=set_default)
+        return self._inference(name)
+
+    def attach_decision_orchestrator(self, orchestrator: Orchestrator, *, default_model: str | None = None) -> None:
+        """Let the models of this folder score again, in every process, and give them all to `orchestrator`.
+
+        After a crash serving is attached or as before.
+
+        Args:
+            orchestrator: Gets each model by name, now and whenever this process sees that others are loaded.
+            default_model: Becomes the default; None: the default stays.
+
+        Raises:
+            NotServingError: No model is loaded under the default's name; serving stays as it was.
+            IntegrityError: The default's bytes are not those that were loaded; serving stays as it was.
+        """
+
+        def attached(serving: Serving) -> Serving:
+            default = serving.default_model if default_model is None else default_model
+            if default is not None:
+                if default not in serving.models:
+                    raise self._not_loaded(default)
+                self._load(default, serving.models[default])
+            if serving.attached and serving.default_model == default:
+                return serving
+            return serving.next(attached=True, default_model=default)
+
+        self._orchestrator = orchestrator
+        self._obey(change_serving(self.model_dir, attached))
+
+    def detach_decision_orchestrator(self) -> None:
+        """Stop every score of the models of this folder, in every process; when this returns, none is made any more.
+
+        After a crash serving is detached or as before.
+        """
+
+        def detached(serving: Serving) -> Serving:
+            return serving.next(attached=False) if serving.attached else serving
+
+        change_serving(self.model_dir, detached)
+        self._give_to_orchestrator((), None)
+        self._orchestrator = None
+
+    def score_decision_features(self, features: Mapping[str, float], *, model_name: str | None = None) -> ModelScore:
+        """What the model named, or the default one, expects; features left out are filled in and no report is written.
+
+        Raises:
+            NotServingError: Serving is detached, or no such model is loaded.
+            IntegrityError: The bytes kept are not those that were loaded.
+        """
+        return self._inference(model_name).score(features)
+
+    def configure_decision_repository(self, base_path: str | Path) -> ModelRepository:
+        """Look up artifacts in this repository where a call names none."""
+        self._repository = ModelRepository(base_path)
+        return self._repository
+
+    def configure_model_repository(self, base_path: str | Path) -> ModelRepository:
+        """The same as `configure_decision_repository`, under the name that other callers use."""
+        return self.configure_decision_repository(base_path)
+
+    def set_audit_root(self, audit_root: str | Path | None) -> None:
+        """Read reports from this folder; None: from `audit/ai_decision` below the working folder."""
+        self._audit_root = None if audit_root is None else Path(audit_root)
+
+    def get_audit_root(self) -> Path | None:
+        """The folder set for reports; None when it is the default one."""
+        return self._audit_root
+
+    def list_drift_report_paths(self, limit: int | None = None) -> list[Path]:
+        """Paths of the drift reports, newest first."""
+        from bot_core.ai.audit import list_audit_reports
+
+        return list_audit_reports("drift", audit_root=self._audit_root, limit=limit)
+
+    def list_data_quality_report_paths(self, limit: int | None = None) -> list[Path]:
+        """Paths of the data-quality reports, newest first."""
+        from bot_core.ai.audit import list_audit_reports
+
+        return list_audit_reports("data_quality", audit_root=self._audit_root, limit=limit)
+
+    def load_last_drift_report(self) -> Mapping[str, object] | None:
+        """The newest drift report; None when there is none."""
+        from bot_core.ai.audit import load_latest_drift_report
+
+        return load_latest_drift_report(audit_root=self._audit_root)
+
+    def load_last_data_quality_report(self) -> Mapping[str, object] | None:
+        """The newest data-quality report; None when there is none."""
+        from bot_core.ai.audit import load_latest_data_quality_report
+
+        return load_latest_data_quality_report(audit_root=self._audit_root)
+
+    def _serve(self, name: str, model: ServedModel, *, set_default: bool) -> None:
+        """Let `model` serve under `name`, and record it in the journal where it is another one than before."""
+        previous: ServedModel | None = None
+
+        def served(serving: Serving) -> Serving:
+            nonlocal previous
+            previous = serving.models.get(name)
+            default = name if set_default else serving.default_model
+            if previous == model and default == serving.default_model:
+                return serving
+            return serving.next(default_model=default, models={**serving.models, name: model})
+
+        serving = change_serving(self.model_dir, served)
+        self._load(name, model)
+        if self._orchestrator is not None:
+            self._obey(serving)
+        if previous != model:
+            self._record_change(name, model, previous)
+
+    def _record_change(self, name: str, model: ServedModel, previous: ServedModel | None) -> None:
+        log_model_change_event(
+            self._journal,
+            environment=str(self._journal_context["environment"]),
+            portfolio=str(self._journal_context["portfolio"]),
+            risk_profile=str(self._journal_context["risk_profile"]),
+            model_name=name,
+            new_version=model.version or model.sha256,
+            previous_version=None if previous is None else previous.version or previous.sha256,
+            source=model.source,
+        )
+
+    def _inference(self, name: str | None) -> DecisionModelInference:
+        """The inference for a name, None for whichever is the default; it obeys before each score."""
+        if name not in self._inferences:
+            repository = ModelRepository(self.model_dir / "artifacts")
+            self._inferences[name] = DecisionModelInference(repository, permit=lambda: self._permitted(name))
+        return self._inferences[name]
+
+    @contextmanager
+    def _permitted(self, name: str | None) -> Iterator[None]:
+        """Held while a score is made with the model for `name`, which is loaded by then; see `AIManager`."""
+        if not self.model_dir.is_dir():
+            raise self._not_loaded(name)
+        with serving_lock(self.model_dir).hold(shared=True, timeout_s=_SCORE_WAIT_S):
+            serving = read_serving(self.model_dir)
+            self._obey(serving)
+            if not serving.attached:
+                raise NotServingError(
+                    f"serving is detached in {self.model_dir}", hint="attach_decision_orchestrator attaches it again"
+                )
+            key = serving.default_model if name is None else name
+            model = None if key is None else serving.models.get(key)
+            if model is None:
+                raise self._not_loaded(key)
+            self._load(name, model)
+            yield
+
+    def _obey(self, serving: Serving) -> None:
+        """Take note of a state: the orchestrator gets what serves now, and the generation is acknowledged."""
+        seen = (os.getpid(), serving)  # a forked child is an engine of its own
+        if seen == self._obeyed:
+            return
+        self._give_to_orchestrator(serving.models, serving.default_model)
+        write_ack(self.model_dir, serving.generation, utc_now())
+        self._obeyed = seen
+
+    def _give_to_orchestrator(self, names: Iterable[str], default: str | None) -> None:
+        if self._orchestrator is None:
+            return
+        given = set(names)
+        for name in sorted(self._given - given):
+            self._orchestrator.detach_named_inference(name)
+        for name in sorted(given):
+            self._orchestrator.attach_named_inference(name, self._inference(name), set_default=name == default)
+        self._given = given
+
+    def _load(self, name: str | None, model: ServedModel) -> None:
+        if self._digests.get(name) == model.sha256:
+            return
+        self._digests.pop(name, None)
+        data = load_stored(self.model_dir, model.sha256)
+        self._inference(name).load_weights(parse_object(data, f"{self.model_dir}/artifacts/{model.sha256}.json"))
+        self._digests[name] = model.sha256
+
+    def _not_loaded(self, name: str | None) -> NotServingError:
+        what = "no default model is set" if name is None else f"no model is loaded as {name!r}"
+        return NotServingError(f"{what} in {self.model_dir}", hint="load_decision_artifact loads one")

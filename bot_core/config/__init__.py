@@ -1,0 +1,1 @@
+"""The engine's configuration: its values in code, and its files."""

@@ -1,0 +1,1 @@
+"""Decisions: which candidates are taken, under which thresholds, scored by which model."""

@@ -1,0 +1,72 @@
+"""Reading files below a root without following links."""
+
+import os
+from pathlib import Path, PurePosixPath
+
+from bot_core.foundation.descriptor import folder_opened, open_plain
+from bot_core.foundation.errors import MissingFileError, UnsafePathError
+
+MAX_BYTES = 256 * 1024 * 1024
+
+
+def read_inside(root: Path, relative: str, *, max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes of one plain file below `root`; writes nothing.
+
+    Args:
+        root: A trusted folder.
+        relative: Path below it, with "/". Each component is opened without following a link.
+        max_bytes: A larger file is refused.
+
+    Raises:
+        MissingFileError: It does not exist.
+        UnsafePathError: The path is absolute, empty, holds ".." or NUL, leads through a link, is not a regular file
+            with exactly one link, or is too large.
+    """
+    path = _below(root, relative)
+    if path == root:
+        raise UnsafePathError(f"{relative!r} names no file below {root}", path=relative)
+    with folder_opened(path.parent, root) as folder:
+        descriptor = open_plain(path, folder, os.O_RDONLY)
+        try:
+            return _read_all(descriptor, path, max_bytes)
+        finally:
+            os.close(descriptor)
+
+
+def read_inside_or_none(root: Path, relative: str, *, max_bytes: int = MAX_BYTES) -> bytes | None:
+    """Like `read_inside`; None when the file does not exist."""
+    try:
+        return read_inside(root, relative, max_bytes=max_bytes)
+    except MissingFileError:
+        return None
+
+
+def list_inside(root: Path, relative: str, *, suffix: str = "") -> tuple[str, ...]:
+    """The sorted names in a folder below `root` that end in `suffix`; () when the folder does not exist.
+
+    Raises:
+        UnsafePathError: The folder is reached through a link, or is no folder.
+    """
+    try:
+        with folder_opened(_below(root, relative), root) as folder:
+            return tuple(sorted(name for name in os.listdir(folder) if name.endswith(suffix)))
+    except MissingFileError:
+        return ()
+
+
+def _below(root: Path, relative: str) -> Path:
+    pure = PurePosixPath(relative)
+    if not relative or pure.is_absolute() or ".." in pure.parts or "\0" in relative:
+        raise UnsafePathError(f"{relative!r} is not a path below {root}", path=relative)
+    return root / pure
+
+
+def _read_all(descriptor: int, path: Path, max_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    left = max_bytes
+    while chunk := os.read(descriptor, min(left + 1, 1 << 20)):
+        left -= len(chunk)
+        if left < 0:
+            raise UnsafePathError(f"{path} is larger than {max_bytes} bytes", path=str(path))
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,196 @@
+"""A run's journal as values: its entries, what they add up to, and which resources all runs together still hold."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from pydantic import JsonValue
+
+from rollbackctl.core.gate import Outcome, Result, Verdict
+from rollbackctl.core.observation import Fact, HoldFact
+from rollbackctl.core.plan import Phase
+
+EntryType = Literal[
+    "invocation", "phase", "begun", "done", "check", "waiting", "stopped", "failed", "verified", "finished", "released",
+    "abandoned", "undone",
+]  # fmt: skip
+Status = Literal["unfinished", "finished", "abandoned", "undone"]
+_ENDS: Mapping[str, Status] = {"finished": "finished", "abandoned": "abandoned", "undone": "undone"}
+
+
+class Entry(Fact):
+    """One line of a run journal."""
+
+    seq: int
+    plan: str
+    run: str
+    at: str
+    type: EntryType
+    body: dict[str, JsonValue] = {}
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A step that has begun: the values it uses, the state it started from and the one it leads to (JSON)."""
+
+    phase: Phase
+    address: str
+    pins: Mapping[str, str]
+    found: JsonValue
+    after: JsonValue
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One call of the tool on a run; `order` counts the calls on the whole workspace."""
+
+    order: int
+    at: str
+    user: str
+    host: str
+    pid: int
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a run's entries add up to."""
+
+    entries: tuple[Entry, ...] = ()
+    invocations: tuple[Invocation, ...] = ()
+    begun: Mapping[str, Begun] = field(default_factory=dict)
+    done: tuple[str, ...] = ()
+    phases: Mapping[Phase, tuple[Verdict, ...]] = field(default_factory=dict)
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    waiting: tuple[Verdict, ...] = ()
+    is_verified: bool = False
+    status: Status = "unfinished"
+
+    @property
+    def next_seq(self) -> int:
+        """The sequence number of the next entry."""
+        return len(self.entries) + 1
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """Every value pinned so far, the newest last."""
+        return {name: value for begun in self.begun.values() for name, value in begun.pins.items()}
+
+    @property
+    def has_failed_check(self) -> bool:
+        """Whether a check failed or was inconclusive, and has not passed since."""
+        return any(outcome.result is not Result.PASS for outcome in self.outcomes.values())
+
+
+def fold(entries: Iterable[Entry], *, plan: str, run: str, steps: Iterable[str]) -> Checkpoint:
+    """Add up a run's entries.
+
+    Args:
+        entries: In the order of the file.
+        plan: The plan's id; an entry of another plan is an error.
+        run: The run's id.
+        steps: Ids of the plan's steps; an entry of an unknown step is an error.
+
+    Raises:
+        ValueError: An entry is foreign, out of order, or about a step that the plan does not have.
+    """
+    known, checkpoint = set(steps), Checkpoint()
+    for entry in entries:
+        if (entry.plan, entry.run) != (plan, run):
+            raise ValueError(f"entry {entry.seq} belongs to run {entry.run} of plan {entry.plan[:12]}")
+        if entry.seq != checkpoint.next_seq:
+            raise ValueError(f"entry {entry.seq} stands where entry {checkpoint.next_seq} belongs")
+        step = entry.body.get("step")
+        if entry.type in ("begun", "done") and step not in known:
+            raise ValueError(f"entry {entry.seq} is about step {step}, which the plan does not have")
+        checkpoint = _added(checkpoint, entry)
+    return checkpoint
+
+
+def _added(checkpoint: Checkpoint, entry: Entry) -> Checkpoint:
+    body: dict[str, Any] = entry.body
+    now = replace(checkpoint, entries=(*checkpoint.entries, entry))
+    match entry.type:
+        case "invocation":
+            return replace(now, invocations=(*now.invocations, _invocation(body, entry.at)), waiting=())
+        case "phase":
+            verdicts = tuple(map(Verdict.from_json, body["verdicts"]))
+            return replace(now, phases={**now.phases, Phase(body["phase"]): verdicts}, waiting=())
+        case "begun":
+            begun = Begun(Phase(body["phase"]), body["address"], body["pins"], body["found"], body["after"])
+            return replace(now, begun={**now.begun, body["step"]: begun})
+        case "done":
+            return replace(now, done=(*now.done, body["step"]))
+        case "check":
+            outcome = Outcome(body["check"], Result(body["result"]), body["summary"])
+            return replace(now, outcomes={**now.outcomes, outcome.check: outcome})
+        case "waiting":
+            return replace(now, waiting=tuple(map(Verdict.from_json, body["verdicts"])))
+        case "verified":
+            return replace(now, is_verified=True)
+        case _:
+            return replace(now, status=_ENDS.get(entry.type, now.status))
+
+
+def _invocation(body: Mapping[str, Any], at: str) -> Invocation:
+    actor = body["actor"]
+    return Invocation(body["order"], at, actor["user"], actor["host"], actor["pid"], body["evidence"])
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run as the fold over all runs needs it; `put_back` are the states that end its holds, by address (JSON)."""
+
+    run: str
+    operation: str
+    incident: str | None
+    put_back: Mapping[str, JsonValue]
+    checkpoint: Checkpoint
+
+
+def holds_in_force(runs: Sequence[RunRecord]) -> tuple[HoldFact, ...]:
+    """Compute which resources are still held, by whom, and what was beneath.
+
+    A step of the hold phase takes hold of its resource; later steps of a run on it change what is held; a step of the
+    release phase, or the end of a hold, lets go. The order is that of the calls on the workspace, never that of clocks.
+    """
+    timeline = sorted(
+        ((order, position, record, entry) for record in runs for order, position, entry in _ordered(record.checkpoint)),
+        key=lambda item: item[:2],
+    )
+    holds: dict[str, HoldFact] = {}
+    for _, _, record, entry in timeline:
+        if entry.type == "done":
+            begun = record.checkpoint.begun[str(entry.body["step"])]
+            _hold_step(holds, record, begun, entry)
+        elif entry.type == "released":
+            holds.pop(str(entry.body["address"]), None)
+    return tuple(holds[address] for address in sorted(holds))
+
+
+def _ordered(checkpoint: Checkpoint) -> Iterable[tuple[int, int, Entry]]:
+    order = 0
+    for position, entry in enumerate(checkpoint.entries):
+        if entry.type == "invocation":
+            order = int(entry.body["order"])  # type: ignore[arg-type]
+        yield order, position, entry
+
+
+def _hold_step(holds: dict[str, HoldFact], record: RunRecord, begun: Begun, entry: Entry) -> None:
+    earlier = holds.get(begun.address)
+    if begun.phase is Phase.HOLD:
+        first = record.checkpoint.invocations[0]
+        holds[begun.address] = HoldFact(
+            address=begun.address,
+            base=record.put_back[begun.address],
+            held=begun.after,
+            run=record.run,
+            incident=record.incident,
+            since=entry.at,
+            by=first.user,
+            operation=record.operation,
+        )
+    elif begun.phase is Phase.RELEASE:
+        holds.pop(begun.address, None)
+    elif earlier is not None:
+        holds[begun.address] = earlier.model_copy(update={"held": begun.after})

@@ -1,0 +1,193 @@
+"""A plan together with what is shown of it: verdicts, candidates, what is left alone; as JSON and back."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import JsonValue
+
+from rollbackctl.core.address import Address
+from rollbackctl.core.gate import Answer, Verdict
+from rollbackctl.core.plan import Action, Change, Phase, Plan, Step
+from rollbackctl.core.state import PLACEHOLDER, State, state_json
+from rollbackctl.core.target import Candidate
+
+FORMAT_VERSION = "1.0"
+
+
+@dataclass(frozen=True)
+class PlanDocument:
+    """A plan as it is shown, saved and applied.
+
+    Attributes:
+        plan: What is done; its id names it.
+        timestamp: When it was made, ISO 8601; the only value that depends on the clock.
+        verdicts: Every gate's answer at that time.
+        candidates: Every version's verdict.
+        trigger: The report that triggers it, for people: path, summary, who decided what.
+        left_alone: What names the withdrawn version and stays.
+        undo: Addresses that an undo leads back, and why each other one stays.
+        diagnostics: What else a reader should know.
+        settled_by: The finished run after which nothing is left to do; None unless there are no changes.
+    """
+
+    plan: Plan
+    timestamp: str
+    verdicts: tuple[Verdict, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    trigger: Mapping[str, JsonValue] | None = None
+    left_alone: Mapping[str, str] = field(default_factory=dict)
+    undo: tuple[tuple[str, str], ...] = ()
+    diagnostics: tuple[str, ...] = ()
+    settled_by: str | None = None
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.plan.steps)
+
+    @property
+    def blocking(self) -> tuple[Verdict, ...]:
+        """The verdicts that stop a phase."""
+        return tuple(verdict for verdict in self.verdicts if verdict.answer is not Answer.PASS)
+
+    def counts(self) -> dict[Action, int]:
+        """Count the resources to add, to change and to destroy."""
+        actions = [change.action for change in self.plan.changes] if self.has_changes else []
+        return {action: actions.count(action) for action in (Action.CREATE, Action.UPDATE, Action.DELETE)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document as JSON; without `timestamp` it is the same on every machine."""
+        plan = self.plan
+        return {
+            "format_version": FORMAT_VERSION,
+            "timestamp": self.timestamp,
+            "id": plan.id,
+            "operation": plan.operation,
+            "name": plan.name,
+            "incident": plan.incident,
+            "spec": dict(plan.spec),
+            "policy": plan.policy,
+            "facts": dict(plan.facts),
+            "inputs": dict(plan.inputs),
+            "prior_state": {str(address): state_json(state) for address, state in sorted(plan.base.items())},
+            "resource_changes": [_change_json(change) for change in plan.changes],
+            "steps": [_step_json(step) for step in plan.steps],
+            "guards": [[phase.value, name] for phase, name in plan.gates],
+            "gates": [verdict.to_json() for verdict in self.verdicts],
+            "checks": list(plan.checks),
+            "expires_after": plan.expires_after,
+            "candidates": [
+                {"version": item.version, "verdict": item.verdict, "reasons": list(item.reasons)}
+                for item in self.candidates
+            ],
+            "trigger": dict(self.trigger) if self.trigger is not None else None,
+            "left_alone": dict(self.left_alone),
+            "undo": [{"address": address, "stays": reason} for address, reason in self.undo],
+            "diagnostics": list(self.diagnostics),
+            "settled_by": self.settled_by,
+        }
+
+
+def read_document(value: Mapping[str, Any], states: Mapping[str, type[State]]) -> PlanDocument:
+    """Read a saved plan; unknown keys are ignored within the major version.
+
+    Args:
+        value: The parsed JSON.
+        states: The state class of each kind.
+
+    Raises:
+        ValueError: The format is a later one, a field is missing or wrong, or the id is not that of the content.
+    """
+    version = str(value.get("format_version"))
+    if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
+        raise ValueError(f"format_version is {version}, this version reads {FORMAT_VERSION}")
+    try:
+        document = _document(value, states)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"a field is missing or wrong: {error}") from error
+    if document.plan.id != value["id"]:
+        raise ValueError("its content does not have the id it states: it was edited or cut")
+    return document
+
+
+def _document(value: Mapping[str, Any], states: Mapping[str, type[State]]) -> PlanDocument:
+    def state(address: Address, fields: Any) -> State | None:
+        if address.kind not in states:
+            raise ValueError(f"there is no resource kind {address.kind}")
+        return None if fields is None else states[address.kind].model_validate(fields)
+
+    base = {Address.parse(key): state(Address.parse(key), fields) for key, fields in value["prior_state"].items()}
+    plan = Plan(
+        name=value["name"],
+        incident=value["incident"],
+        spec=value["spec"],
+        policy=value["policy"],
+        facts=value["facts"],
+        base=base,
+        inputs=value["inputs"],
+        changes=tuple(_read_change(item, state) for item in value["resource_changes"]),
+        steps=tuple(_read_step(item, state) for item in value["steps"]),
+        gates=tuple((Phase(phase), name) for phase, name in value["guards"]),
+        checks=tuple(value["checks"]),
+        expires_after=value["expires_after"],
+        operation=value["operation"],
+    )
+    return PlanDocument(
+        plan=plan,
+        timestamp=value["timestamp"],
+        verdicts=tuple(map(Verdict.from_json, value["gates"])),
+        candidates=tuple(Candidate(i["version"], i["verdict"], tuple(i["reasons"])) for i in value["candidates"]),
+        trigger=value["trigger"],
+        left_alone=value["left_alone"],
+        undo=tuple((item["address"], item["stays"]) for item in value["undo"]),
+        diagnostics=tuple(value["diagnostics"]),
+        settled_by=value["settled_by"],
+    )
+
+
+def _read_change(item: Mapping[str, Any], state: Any) -> Change:
+    address = Address.parse(item["address"])
+    before, after = state(address, item["before"]), state(address, item["after"])
+    return Change(address, before, after, item["lasting"], item["reversible"])
+
+
+def _read_step(item: Mapping[str, Any], state: Any) -> Step:
+    address = Address.parse(item["address"])
+    before, after = state(address, item["before"]), state(address, item["after"])
+    step = Step(item["index"], Phase(item["phase"]), address, before, after, item["note"])
+    if step.id != item["id"]:
+        raise ValueError(f"step {step.index} does not have the id it states")
+    return step
+
+
+def _change_json(change: Change) -> dict[str, Any]:
+    before, after = state_json(change.before), state_json(change.after)
+    return {
+        "address": str(change.address),
+        "kind": change.address.kind,
+        "action": change.action.value,
+        "before": before,
+        "after": after,
+        "after_unknown": sorted(_unknown(after)),
+        "lasting": change.lasting,
+        "reversible": change.reversible,
+    }
+
+
+def _step_json(step: Step) -> dict[str, Any]:
+    return {
+        "index": step.index,
+        "id": step.id,
+        "phase": step.phase.value,
+        "address": str(step.address),
+        "action": step.action.value,
+        "before": state_json(step.before),
+        "after": state_json(step.after),
+        "note": step.note,
+    }
+
+
+def _unknown(after: Mapping[str, JsonValue] | None) -> Iterable[str]:
+    """The fields that hold a value which only the run can know."""
+    return (name for name, value in (after or {}).items() if PLACEHOLDER.search(repr(value)))

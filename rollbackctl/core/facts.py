@@ -1,0 +1,76 @@
+"""What a plan decided from the evidence: the versions, the trigger and the reports it pins."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pydantic import JsonValue
+
+from rollbackctl.core.observation import RepositoryFact
+from rollbackctl.core.target import Candidate
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A version with the digests that identify it.
+
+    Attributes:
+        version: Its key in the manifest.
+        source: Its file, relative to the workspace.
+        sha256: Digest of the file's bytes; empty for a withdrawn version whose file is gone.
+        canonical: Digest of its canonical JSON; empty when the file is not valid JSON.
+    """
+
+    version: str
+    source: str
+    sha256: str
+    canonical: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What kinds may ask when they say what they desire.
+
+    Attributes:
+        incident: The incident's name.
+        trigger: Path of the report that triggers the rollback; None when no alert counts.
+        withdrawn: The version taken out of service.
+        target: The version put to work.
+        serve_as: Names under which the target is served; the last one, or `rollback`, is the default model.
+        pinned: Paths of the reports that must be settled.
+        cutoff: Instant of the newest report seen; later ones are shown as new.
+        repositories: Every manifest of the workspace.
+        repository: Path of the repository that is rolled back.
+        candidates: Every version's verdict; shown, not part of the plan's id.
+        left_alone: Files that name the withdrawn version and are not moved, each with what it names.
+    """
+
+    incident: str
+    trigger: str | None
+    withdrawn: Pinned
+    target: Pinned
+    serve_as: tuple[str, ...]
+    pinned: tuple[str, ...]
+    cutoff: str | None
+    repository: str
+    repositories: tuple[RepositoryFact, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    left_alone: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def default_model(self) -> str:
+        """The model that answers when none is named."""
+        return "rollback" if "rollback" in self.serve_as else self.serve_as[-1]
+
+    @property
+    def manifest(self) -> RepositoryFact:
+        """The manifest of the repository that is rolled back."""
+        return next(fact for fact in self.repositories if fact.path == self.repository)
+
+    def identity(self) -> dict[str, JsonValue]:
+        """Return what belongs to the plan's id: decisions, not evidence."""
+        kept: dict[str, Any] = asdict(self)
+        for name in ("repositories", "candidates", "left_alone"):
+            del kept[name]
+        kept["serve_as"], kept["pinned"] = list(self.serve_as), list(self.pinned)
+        return kept

@@ -1,0 +1,156 @@
+"""What was read from a workspace, as plain values: all that planning and judging may know of it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+
+class Fact(BaseModel):
+    """Base of everything observed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SignOff(Fact):
+    """A role's decision on an audit report."""
+
+    status: str
+    signed_by: str | None = None
+    timestamp: str | None = None
+    notes: str | None = None
+
+
+class ReportFact(Fact):
+    """A drift or data-quality report; `sign_off` is None when the report has no block, `error` when it is readable."""
+
+    path: str
+    kind: Literal["drift", "data_quality"]
+    time: str | None
+    is_alert: bool
+    severity: str
+    category: str
+    summary: str
+    model_version: str | None = None
+    score: float | None = None
+    threshold: float | None = None
+    sign_off: dict[str, SignOff] | None = None
+    error: str | None = None
+    digest: str
+
+
+class AttestationFact(Fact):
+    """What an artifact's bundle says; `state` is attested, unattested (no bundle) or failed."""
+
+    state: Literal["attested", "unattested", "failed"]
+    hmac: str
+    folder: str | None = None
+    problems: tuple[str, ...] = ()
+    digests: dict[str, str] = {}
+
+
+class WalkForwardFact(Fact):
+    """The walk-forward report linked to a version; `problems` are mismatches with the artifact."""
+
+    path: str
+    digest: str
+    problems: tuple[str, ...] = ()
+    sign_off: dict[str, SignOff] | None = None
+
+
+class VersionFact(Fact):
+    """One version of the repository's manifest; what could not be read is None and named in `problems`."""
+
+    version: str
+    file: str
+    sha256: str | None = None
+    canonical: str | None = None
+    trained_at: str | None = None
+    saved_at: str | None = None
+    model_name: str | None = None
+    backend: str | None = None
+    problems: tuple[str, ...] = ()
+    attestation: AttestationFact | None = None
+    walk_forward: WalkForwardFact | None = None
+    quarantine: str | None = None
+    served: str | None = None
+
+
+class RepositoryFact(Fact):
+    """A manifest of the workspace: names and what they resolve to (canonical digest; None = nothing readable)."""
+
+    path: str
+    active: str | None
+    aliases: dict[str, str]
+    files: dict[str, str]
+    resolved: dict[str, str | None]
+    listed: dict[str, tuple[str, ...]]
+
+
+class JournalFact(Fact):
+    """What the decision journal holds about reports; `events` are (event, report_path, place)."""
+
+    events: tuple[tuple[str, str, str], ...] = ()
+    malformed: tuple[str, ...] = ()
+    files: int = 0
+
+
+class ChecklistFact(Fact):
+    """The last post-incident section that names the incident; `line` is None when there is none."""
+
+    path: str
+    line: int | None = None
+    risk_approved: bool = False
+
+
+class RunFact(Fact):
+    """An earlier run, as far as it binds later plans."""
+
+    run: str
+    operation: str
+    status: Literal["unfinished", "finished", "abandoned", "undone"]
+    name: str
+    incident: str | None
+    spec_digest: str
+    plan: str
+    at: str
+    by: str
+    host: str
+    trigger: str | None = None
+    cutoff: str | None = None
+    withdrawn: str | None = None
+    target: str | None = None
+    failed_check: bool = False
+
+
+class HoldFact(Fact):
+    """A hold in force: who holds the resource in which state, and what was there before."""
+
+    address: str
+    base: JsonValue
+    held: JsonValue
+    run: str
+    incident: str | None
+    since: str
+    by: str
+    operation: str
+
+
+class Observation(Fact):
+    """Everything that a plan needs to know, as one value; `observe --out` writes it."""
+
+    format_version: Literal["1.0"] = "1.0"
+    scope: dict[str, JsonValue]
+    policy: dict[str, JsonValue]
+    policy_digest: str
+    repository: str
+    versions: tuple[VersionFact, ...]
+    repositories: tuple[RepositoryFact, ...]
+    reports: tuple[ReportFact, ...]
+    journal: JournalFact
+    checklist: ChecklistFact
+    quality_records: dict[str, str]
+    runs: tuple[RunFact, ...] = ()
+    holds: tuple[HoldFact, ...] = ()
+    inputs: dict[str, str] = {}
+    states: dict[str, JsonValue] = {}
+    evidence: dict[str, JsonValue] = {}

@@ -1,0 +1,155 @@
+"""The choice of the version to go back to, with a reason for every version that is not it."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rollbackctl.core.observation import SignOff, VersionFact
+
+OLDEST = datetime.min.replace(tzinfo=UTC)
+SIGNED = ("approved", "waived")
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What a version must meet to be the target.
+
+    Attributes:
+        roles: Roles that must have approved or waived its walk-forward report, beside those in the report's own block.
+        bundle_required: Whether a version without a bundle is refused.
+        excluded: Versions that the rollback plan excludes.
+        failed: Versions that failed a check of this incident.
+    """
+
+    roles: tuple[str, ...]
+    bundle_required: bool = False
+    excluded: frozenset[str] = frozenset()
+    failed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One version of the manifest as the choice saw it; `verdict` is chosen, withdrawn, rejected or older."""
+
+    version: str
+    verdict: str
+    reasons: tuple[str, ...] = ()
+
+
+def age(version: VersionFact) -> datetime:
+    """When the version was trained; when it was saved where that cannot be read; else the oldest instant."""
+    for text in (version.trained_at, version.saved_at):
+        try:
+            instant = datetime.fromisoformat(text or "")
+        except ValueError:
+            continue
+        return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+    return OLDEST
+
+
+def by_age(versions: Sequence[VersionFact]) -> list[VersionFact]:
+    """Sort oldest first; ties keep the order given, which is that of the version names (v9 before v10)."""
+    return sorted(versions, key=age)
+
+
+def refusals(version: VersionFact, demands: Demands) -> tuple[str, ...]:
+    """Give every reason why a version may not be put to work; empty when it may."""
+    reasons: list[str] = []
+    if version.version in demands.excluded:
+        reasons.append("excluded by the rollback plan")
+    if version.quarantine is not None:
+        reasons.append(f"quarantined: {version.quarantine}")
+    if version.version in demands.failed:
+        reasons.append("failed a check of this incident")
+    return (*reasons, *integrity_problems(version, demands))
+
+
+def integrity_problems(version: VersionFact, demands: Demands) -> tuple[str, ...]:
+    """Give what is wrong with a version's artifact, its bundle and its signatures."""
+    reasons = list(version.problems)
+    attestation = version.attestation
+    if attestation is not None:
+        if attestation.state == "failed":
+            reasons.extend(attestation.problems)
+        elif attestation.state == "unattested" and demands.bundle_required:
+            reasons.append("has no bundle, and the policy requires one")
+    if version.canonical is not None:
+        reasons.extend(_signing_problems(version, demands.roles))
+    return tuple(reasons)
+
+
+def _signing_problems(version: VersionFact, roles: tuple[str, ...]) -> list[str]:
+    report = version.walk_forward
+    if report is None:
+        return ["no walk-forward report is linked to it"]
+    problems = [f"{report.path}: {problem}" for problem in report.problems]
+    problems += [
+        f"{report.path}: {role} {status}" for role, status in undecided(report.sign_off, roles, settled=SIGNED)
+    ]
+    return problems
+
+
+def undecided(
+    sign_off: dict[str, SignOff] | None, roles: Collection[str], *, settled: Collection[str]
+) -> list[tuple[str, str]]:
+    """Return (role, status) of each role that has not settled a report.
+
+    Required are the roles given and every other role in the report's block; no block means that none has settled it.
+    """
+    block = sign_off or {}
+    return [
+        (role, block[role].status if role in block else "missing")
+        for role in sorted({*roles, *block})
+        if role not in block or block[role].status not in settled
+    ]
+
+
+def choose_last_stable(
+    versions: Sequence[VersionFact], withdrawn: str, demands: Demands
+) -> tuple[VersionFact | None, tuple[Candidate, ...]]:
+    """Choose the newest version older than the withdrawn one that may be put to work.
+
+    Args:
+        versions: All versions of the manifest, in the order of their names.
+        withdrawn: The version to be withdrawn; it must be among them.
+        demands: What a target must meet.
+
+    Returns:
+        The target, or None when no version is eligible; every version's verdict, newest first.
+    """
+    ordered = by_age(versions)
+    position = next(index for index, item in enumerate(ordered) if item.version == withdrawn)
+    chosen: VersionFact | None = None
+    candidates: list[Candidate] = []
+    for index in range(len(ordered) - 1, -1, -1):
+        version = ordered[index]
+        reasons = refusals(version, demands)
+        if index == position:
+            candidates.append(Candidate(version.version, "withdrawn", ("is being withdrawn",)))
+        elif index > position:
+            candidates.append(Candidate(version.version, "rejected", ("newer than the withdrawn version", *reasons)))
+        elif reasons:
+            candidates.append(Candidate(version.version, "rejected", reasons))
+        elif chosen is None:
+            chosen = version
+            candidates.append(Candidate(version.version, "chosen"))
+        else:
+            candidates.append(Candidate(version.version, "older"))
+    return chosen, tuple(candidates)
+
+
+def named_target(
+    versions: Sequence[VersionFact], withdrawn: str, named: str, demands: Demands
+) -> tuple[Candidate, ...]:
+    """Give every version's verdict where the rollback plan names the target itself."""
+    candidates = []
+    for version in reversed(by_age(versions)):
+        if version.version == withdrawn:
+            candidates.append(Candidate(withdrawn, "withdrawn", ("is being withdrawn",)))
+        elif version.version == named:
+            candidates.append(Candidate(named, "chosen", ("named by the rollback plan", *refusals(version, demands))))
+        else:
+            candidates.append(
+                Candidate(version.version, "rejected", ("not named by the rollback plan", *refusals(version, demands)))
+            )
+    return tuple(candidates)

@@ -1,0 +1,152 @@
+"""Reading the evidence: versions, manifests, reports, decision journal, checklist; everything as plain values."""
+
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bot_core.ai.checklist import post_incident_section
+from bot_core.ai.manifest import Manifest
+from bot_core.ai.reports import AuditReport, read_reports
+from bot_core.ai.reports import SignOff as ReportSignOff
+from bot_core.foundation.digest import canonical_digest, sha256_hex
+from bot_core.foundation.errors import BotCoreError
+from bot_core.foundation.safe_file import read_inside, read_inside_or_none
+from bot_core.foundation.strict_json import parse_json, parse_object
+from rollbackctl.core.errors import InvalidInputError
+from rollbackctl.core.observation import (
+    ChecklistFact,
+    ReportFact,
+    RepositoryFact,
+    SignOff,
+)
+
+_SKIPPED = frozenset({".git", "logs", "node_modules", "rollbackctl", "quarantine", "artifacts"})
+_DEPTH = 5
+
+
+def instant_text(moment: datetime | None) -> str | None:
+    """Return an instant as ISO 8601 text in UTC; None stays None."""
+    return None if moment is None else moment.astimezone(UTC).isoformat()
+
+
+def sign_off_facts(block: Mapping[str, ReportSignOff] | None) -> dict[str, SignOff] | None:
+    """Return a report's `sign_off` block as facts; None when it has none."""
+    if block is None:
+        return None
+    return {
+        role: SignOff(status=item.status, signed_by=item.signed_by, timestamp=item.timestamp, notes=item.notes)
+        for role, item in sorted(block.items())
+    }
+
+
+def observe_reports(root: Path) -> tuple[ReportFact, ...]:
+    """Read every drift and data-quality report, newest first by its own time."""
+    return tuple(map(_report_fact, read_reports(root)))
+
+
+def _report_fact(report: AuditReport) -> ReportFact:
+    return ReportFact(
+        path=report.path,
+        kind=report.kind,
+        time=instant_text(report.time),
+        is_alert=report.is_alert,
+        severity=report.severity,
+        category=report.category,
+        summary=report.summary,
+        model_version=report.model_version,
+        score=report.score,
+        threshold=report.threshold,
+        sign_off=sign_off_facts(report.sign_off),
+        error=report.error,
+        digest=report.digest,
+    )
+
+
+def observe_checklist(root: Path, path: str, incident: str) -> ChecklistFact:
+    """Look for the incident's post-incident review and for Risk's approval in it."""
+    data = read_inside_or_none(root, path)
+    section = post_incident_section(data.decode(errors="replace"), incident) if data is not None else None
+    if section is None:
+        return ChecklistFact(path=path)
+    box = section.box("Risk approved the rollback")
+    return ChecklistFact(path=path, line=section.line, risk_approved=box is not None and box.is_ticked)
+
+
+def find_manifests(root: Path) -> dict[str, Manifest]:
+    """Find every manifest of model versions in the workspace, by the folder that holds it.
+
+    Raises:
+        InvalidInputError: A file `manifest.json` is not readable: nobody can tell which model it serves.
+    """
+    found: dict[str, Manifest] = {}
+    for folder in sorted(_folders(root, "", 0)):
+        path = f"{folder}/manifest.json" if folder else "manifest.json"
+        data = read_inside_or_none(root, path)
+        if data is None or "versions" not in _object(data, path):
+            continue
+        found[folder or "."] = Manifest.parse(data, path)
+    return found
+
+
+def _object(data: bytes, path: str) -> Mapping[str, object]:
+    try:
+        return parse_object(data, path)
+    except BotCoreError as error:
+        raise InvalidInputError(
+            f"{error.problem}", hint=f"mend {path}: until then nobody can tell which model it serves"
+        ) from error
+
+
+def _folders(root: Path, relative: str, depth: int) -> Iterable[str]:
+    with os.scandir(root / relative) as entries:
+        names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    if ("manifest.json", False) in names:
+        yield relative
+    for name, is_folder in names:
+        if is_folder and depth < _DEPTH and name not in _SKIPPED and not name.startswith("."):
+            yield from _folders(root, f"{relative}/{name}" if relative else name, depth + 1)
+
+
+def repository_fact(root: Path, path: str, manifest: Manifest) -> RepositoryFact:
+    """Return a manifest's names and what each version's file holds."""
+    return RepositoryFact(
+        path=path,
+        active=manifest.active,
+        aliases=dict(sorted(manifest.aliases.items())),
+        files={version: manifest.versions[version].file for version in manifest.ordered()},
+        resolved={
+            version: _canonical(root, f"{path}/{manifest.versions[version].file}") for version in manifest.ordered()
+        },
+        listed={version: tuple(manifest.versions[version].aliases) for version in manifest.ordered()},
+    )
+
+
+def _canonical(root: Path, path: str) -> str | None:
+    try:
+        return canonical_digest(parse_json(read_inside(root, path), path))
+    except BotCoreError:
+        return None
+
+
+def observe_quality_records(root: Path) -> dict[str, str]:
+    """Find the quality monitor's champions: file -> the version that it names. They are shown, never moved."""
+    found: dict[str, str] = {}
+    base = root / "var" / "models" / "quality"
+    for path in sorted(base.glob("*/champion.json")) if base.is_dir() else ():
+        relative = path.relative_to(root).as_posix()
+        try:
+            value = parse_object(read_inside(root, relative), relative)
+        except BotCoreError:
+            continue
+        report = value.get("report")
+        version = report.get("version") if isinstance(report, dict) else value.get("version")
+        if isinstance(version, str):
+            found[relative] = version
+    return found
+
+
+def file_digest(root: Path, path: str) -> str:
+    """Return the SHA-256 of a file's bytes; "absent" when it does not exist."""
+    data = read_inside_or_none(root, path)
+    return "absent" if data is None else sha256_hex(data)

@@ -1,0 +1,76 @@
+"""Kinds, gates and checks found by entry point; only those of distributions that the policy allows are loaded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
+
+from rollbackctl.checks import Check
+from rollbackctl.core.errors import InvalidInputError
+from rollbackctl.core.planner import ranks
+from rollbackctl.core.state import State
+from rollbackctl.gates import Gate
+from rollbackctl.kinds import Binding, Kind
+from rollbackctl.spec.document import Policy
+
+OWN = "rollbackctl"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """What exists: resource kinds, gates and checks by name; `plugins` are the foreign distributions among them."""
+
+    kinds: Mapping[str, type[Kind]]
+    gates: Mapping[str, type[Gate]]
+    checks: Mapping[str, type[Check]]
+    plugins: tuple[str, ...] = ()
+    order: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        requires = {name: kind.requires for name, kind in self.kinds.items()}
+        object.__setattr__(self, "order", ranks(requires))
+
+    @property
+    def states(self) -> dict[str, type[State]]:
+        """The state class of each kind."""
+        return {name: kind.state for name, kind in self.kinds.items()}
+
+    @property
+    def check_sections(self) -> dict[str, str]:
+        """The check that each section of `spec.checks` belongs to."""
+        return {check.section: name for name, check in self.checks.items()}
+
+    def bind(self, binding: Binding) -> dict[str, Kind]:
+        """Tie every kind to a workspace."""
+        return {name: kind(binding) for name, kind in self.kinds.items()}
+
+
+def load_registry(policy: Policy) -> Registry:
+    """Load everything that the policy allows.
+
+    Raises:
+        InvalidInputError: The policy names a distribution that is not installed.
+    """
+    for name in policy.plugins:
+        try:
+            distribution(name)
+        except PackageNotFoundError as error:
+            raise InvalidInputError(
+                f"config/rollbackctl.yaml: plugins: {name} is not installed",
+                hint=f"install {name}, or have the policy's owner remove it",
+            ) from error
+    allowed = {OWN, *policy.plugins}
+    foreign: set[str] = set()
+    groups: dict[str, dict[str, type]] = {}
+    for group in ("kinds", "gates", "checks"):
+        found: dict[str, type] = {}
+        for point in entry_points(group=f"{OWN}.{group}"):
+            owner = _owner(point)
+            if owner in allowed:
+                found[point.name] = point.load()
+                foreign |= {owner} - {OWN}
+        groups[group] = dict(sorted(found.items()))
+    return Registry(groups["kinds"], groups["gates"], groups["checks"], tuple(sorted(foreign)))
+
+
+def _owner(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else ""

@@ -1,0 +1,158 @@
+"""Examining every version of the repository's manifest, as it lies on disk."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from bot_core.ai.artifact import ModelArtifact
+from bot_core.ai.bundle import BundleContent, find_bundle_folders, judge, read_bundle
+from bot_core.ai.codec import build_scorer
+from bot_core.ai.manifest import Manifest
+from bot_core.ai.quarantine import Quarantine, read_quarantines
+from bot_core.ai.validation import artifact_schema_errors
+from bot_core.ai.walk_forward import WalkForward, link_problems, linked_reports, read_walk_forward
+from bot_core.foundation.digest import canonical_digest, sha256_hex
+from bot_core.foundation.errors import BotCoreError, MissingFileError
+from bot_core.foundation.safe_file import read_inside
+from bot_core.foundation.strict_json import JsonValue, parse_object
+from rollbackctl.core.errors import InvalidInputError
+from rollbackctl.core.observation import AttestationFact, VersionFact, WalkForwardFact
+from rollbackctl.engine.evidence import sign_off_facts
+from rollbackctl.spec.document import Policy
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Examines the versions of one repository; bundles and walk-forward reports are read once.
+
+    Attributes:
+        root: The workspace.
+        repository: The repository's path in it.
+        keys: HMAC keys by key id, as far as the policy configures them.
+        served: When each version served, as far as the decision journal knows.
+    """
+
+    root: Path
+    repository: str
+    keys: Mapping[str, bytes]
+    served: Mapping[str, str]
+
+    def examine(self, manifest: Manifest) -> tuple[VersionFact, ...]:
+        """Return a fact for every version, in the order of their names."""
+        return tuple(self._version(manifest, version) for version in manifest.ordered())
+
+    def _version(self, manifest: Manifest, version: str) -> VersionFact:
+        entry = manifest.versions[version]
+        path = f"{self.repository}/{entry.file}"
+        quarantine = next((item for item in self._quarantines if item.version == version), None)
+        common: dict[str, str | None] = {
+            "version": version,
+            "file": entry.file,
+            "saved_at": entry.saved_at,
+            "quarantine": quarantine.words() if quarantine else None,
+            "served": self.served.get(version),
+        }
+        try:
+            data = read_inside(self.root, path)
+        except MissingFileError:
+            return VersionFact(**common, problems=(f"its file {entry.file} is missing",))
+        except BotCoreError as error:
+            return VersionFact(**common, problems=(error.problem,))
+        try:
+            raw = parse_object(data, path)
+        except BotCoreError as error:
+            return VersionFact(**common, sha256=sha256_hex(data), problems=(error.problem,))
+        return self._readable(common, data, raw, version)
+
+    def _readable(
+        self, common: Mapping[str, str | None], data: bytes, raw: dict[str, JsonValue], version: str
+    ) -> VersionFact:
+        metadata = raw.get("metadata")
+        name = metadata.get("model_name") if isinstance(metadata, dict) else None
+        trained_at, backend = raw.get("trained_at"), raw.get("backend")
+        return VersionFact(
+            **common,
+            sha256=sha256_hex(data),
+            canonical=canonical_digest(raw),
+            trained_at=trained_at if isinstance(trained_at, str) else None,
+            model_name=name if isinstance(name, str) else None,
+            backend=backend if isinstance(backend, str) else None,
+            problems=_artifact_problems(raw, common["file"] or ""),
+            attestation=self._attestation(raw),
+            walk_forward=self._walk_forward(raw, version),
+        )
+
+    def _attestation(self, raw: dict[str, JsonValue]) -> AttestationFact:
+        found = judge(self._bundles, raw, keys=self.keys)
+        return AttestationFact(
+            state=found.state,
+            hmac=found.hmac,
+            folder=found.folder,
+            problems=tuple(f"bundle {found.folder}: {problem}" for problem in found.problems),
+            digests=dict(found.digests),
+        )
+
+    def _walk_forward(self, raw: dict[str, JsonValue], version: str) -> WalkForwardFact | None:
+        reports = linked_reports(self._walks, raw, version)
+        if not reports:
+            return None
+        report = reports[0]
+        # Roles are judged where the policy is known; here only what the report says about the artifact.
+        own = link_problems(report, raw, version, roles=())
+        block = report.sign_off or {}
+        unsigned = {f"{role} is {item.status}" for role, item in block.items()}
+        return WalkForwardFact(
+            path=report.path,
+            digest=report.digest,
+            problems=tuple(problem for problem in own if problem not in unsigned),
+            sign_off=sign_off_facts(report.sign_off),
+        )
+
+    @cached_property
+    def _quarantines(self) -> tuple[Quarantine, ...]:
+        return read_quarantines(self.root / self.repository)
+
+    @cached_property
+    def _walks(self) -> tuple[WalkForward, ...]:
+        return read_walk_forward(self.root)
+
+    @cached_property
+    def _bundles(self) -> tuple[BundleContent, ...]:
+        return tuple(read_bundle(self.root, folder) for folder in find_bundle_folders(self.root))
+
+
+def _artifact_problems(raw: dict[str, JsonValue], file: str) -> tuple[str, ...]:
+    """What keeps a readable artifact from scoring: its raw JSON is validated, never a repaired copy."""
+    errors = artifact_schema_errors(raw)
+    if errors:
+        count = f"{len(errors)} place{'s' if len(errors) != 1 else ''}"
+        return (f"breaks the schema in {count}: {'; '.join(errors)}",)
+    try:
+        artifact = ModelArtifact.from_mapping(raw, file)
+        build_scorer(artifact).score({name: mean for name, (mean, _) in artifact.feature_scalers.items()})
+    except BotCoreError as error:
+        return (f"cannot score: {error.problem}",)
+    return ()
+
+
+def hmac_keys(policy: Policy, root: Path) -> dict[str, bytes]:
+    """Read the HMAC keys that the policy configures; a variable that is not set configures nothing.
+
+    Raises:
+        InvalidInputError: A key file cannot be read.
+    """
+    keys: dict[str, bytes] = {}
+    for key_id, place in sorted(policy.hmac_keys.items()):
+        if place.env is not None and place.env in os.environ:
+            keys[key_id] = os.environ[place.env].encode()
+        elif place.file is not None:
+            try:
+                keys[key_id] = (root / place.file).read_bytes().strip()
+            except OSError as error:
+                raise InvalidInputError(
+                    f"config/rollbackctl.yaml: hmac_keys.{key_id}: {place.file}: {error.strerror}",
+                    hint="make the key file readable for this account",
+                ) from error
+    return keys

@@ -1,0 +1,84 @@
+"""The run's entry in the incident journal, appended once and marked with the run's id."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from bot_core.foundation.atomic_file import make_folder
+from bot_core.foundation.log_block import append_block_durable
+from rollbackctl.core.facts import Facts
+from rollbackctl.core.plan import Desired, Phase
+from rollbackctl.core.state import RUN_ACTOR, RUN_ID, RUN_SIGNERS, RUN_TIME, State
+from rollbackctl.kinds import Binding
+from rollbackctl.spec.document import Spec
+
+
+class EntryState(State):
+    """The entry's lines, the run's mark first."""
+
+    lines: tuple[str, ...]
+
+
+class IncidentEntry:
+    """`incident_entry/<incident journal>`."""
+
+    name: ClassVar[str] = "incident_entry"
+    requires: ClassVar[tuple[str, ...]] = ()
+    state: ClassVar[type[State]] = EntryState
+
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
+
+    def desire(self, spec: Spec, facts: Facts) -> Iterable[Desired]:
+        """One entry, with links to the reports of both kinds."""
+        of_kind = {kind: [path for path in facts.pinned if f"/{kind}/" in path] for kind in ("drift", "data_quality")}
+        trigger = [facts.trigger] if facts.trigger else []
+        lines = (
+            _mark(RUN_ID),
+            f"## {RUN_TIME} - {facts.incident} ({facts.withdrawn.version} -> {facts.target.version})",
+            f"- reason: {spec.metadata.reason}",
+            *(f"- triggered by: {path}" for path in trigger),
+            *(f"- drift report: {path}" for path in of_kind["drift"]),
+            *(f"- data-quality report: {path}" for path in of_kind["data_quality"]),
+            f"- withdrawn: {facts.withdrawn.source} (canonical sha256 {facts.withdrawn.canonical})",
+            f"- restored: {facts.target.source} (sha256 {facts.target.sha256})",
+            f"- signed by: {RUN_SIGNERS}",
+            f"- outcome: rollback executed and verified by {RUN_ACTOR}, run {RUN_ID}",
+        )
+        after = EntryState(lines=lines)
+        path = spec.spec.compliance.incident_journal
+        yield Desired(path, Phase.RECORD, lambda _: after, lasting=False, reversible=False)
+
+    def observe(self, name: str) -> State | None:
+        """Look for this run's mark; outside a run nothing of the entry exists."""
+        data = self._binding.read(name) if "id" in self._binding.run else None
+        if data is None:
+            return None
+        lines = data.decode(errors="replace").splitlines()
+        mark = _mark(self._binding.run["id"])
+        if mark not in lines or not data.endswith(b"\n"):
+            return None
+        start = lines.index(mark)
+        entry = [mark, *_until_blank(lines[start + 1 :])]
+        return EntryState(lines=tuple(entry))
+
+    def move(self, name: str, before: State | None, after: State | None) -> None:  # noqa: ARG002
+        """Append the entry after a blank line; a part of it that a killed run left is completed."""
+        if not isinstance(after, EntryState) or self.observe(name) == after:
+            return
+        path = self._binding.root / name
+        make_folder(path.parent, root=self._binding.root, mode=None)
+        block = "\n".join((*after.lines, "")).encode()
+        append_block_durable(path, block, heading=b"# AI incident journal\n", root=self._binding.root)
+
+    def files(self, name: str) -> tuple[str, ...]:
+        """The incident journal."""
+        return (name,)
+
+
+def _mark(run: str) -> str:
+    return f"<!-- rollbackctl run {run} -->"
+
+
+def _until_blank(lines: list[str]) -> list[str]:
+    end = next((index for index, line in enumerate(lines) if not line.strip()), len(lines))
+    return lines[:end]

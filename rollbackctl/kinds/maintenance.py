@@ -1,0 +1,66 @@
+"""The trader's maintenance flag: on during the run, then exactly as it was."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from bot_core.config.auto_trader import read_maintenance, set_maintenance
+from rollbackctl.core.errors import InvalidInputError
+from rollbackctl.core.facts import Facts
+from rollbackctl.core.plan import Desired, Phase
+from rollbackctl.core.state import State
+from rollbackctl.kinds import Binding
+from rollbackctl.spec.document import Spec
+
+
+class MaintenanceState(State):
+    """The flag; `token` is how the section itself writes it (None: inherited or missing); `rest` digests all else."""
+
+    maintenance: bool
+    token: str | None
+    rest: str
+
+
+class Maintenance:
+    """`maintenance/<config file>`."""
+
+    name: ClassVar[str] = "maintenance"
+    requires: ClassVar[tuple[str, ...]] = ("retraining_schedule",)
+    state: ClassVar[type[State]] = MaintenanceState
+
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
+
+    def hold(self, spec: Spec) -> Iterable[Desired]:
+        """Switch maintenance on; a workspace without the file has no trader to stop."""
+        yield Desired(spec.spec.autotrader.config, Phase.RELEASE, lambda base: base, hold=_on)
+
+    def desire(self, spec: Spec, facts: Facts) -> Iterable[Desired]:  # noqa: ARG002
+        """Maintenance during the run, as before after it."""
+        if spec.spec.autotrader.maintenance:
+            yield from self.hold(spec)
+
+    def observe(self, name: str) -> State | None:
+        """Read the flag."""
+        data = self._binding.read(name)
+        if data is None:
+            return None
+        flag = read_maintenance(data, name)
+        return MaintenanceState(maintenance=flag.value, token=flag.token, rest=flag.rest)
+
+    def move(self, name: str, before: State | None, after: State | None) -> None:  # noqa: ARG002
+        """Replace the file with one in which exactly one line differs."""
+        data = self._binding.read(name)
+        if data is None or not isinstance(after, MaintenanceState):
+            raise InvalidInputError(f"{name} is gone", hint="restore the file, then continue the run")
+        if self.observe(name) != after:
+            self._binding.write(name, set_maintenance(data, name, after.token))
+
+    def files(self, name: str) -> tuple[str, ...]:
+        """The configuration file."""
+        return (name,)
+
+
+def _on(base: State | None) -> State | None:
+    if not isinstance(base, MaintenanceState) or base.maintenance:
+        return base
+    return base.model_copy(update={"maintenance": True, "token": "true"})

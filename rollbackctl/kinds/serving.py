@@ -1,0 +1,112 @@
+"""The serving state of a model folder: whether scoring is attached, and which artifact answers to which name."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from bot_core.ai.serving import ServedModel, Serving, load_stored, read_serving, store_artifact, write_serving
+from bot_core.foundation.atomic_file import make_folder
+from bot_core.foundation.errors import BotCoreError
+from rollbackctl.core.facts import Facts
+from rollbackctl.core.plan import Desired, Phase
+from rollbackctl.core.state import State
+from rollbackctl.kinds import Binding
+from rollbackctl.spec.document import Spec
+
+
+class Served(State):
+    """One name: the version and the digest of the artifact that answers to it."""
+
+    version: str | None
+    sha256: str
+    source: str
+
+
+class ServingState(State):
+    """What `serving.json` says but its generation; `damaged` are digests whose stored copy is gone or differs."""
+
+    attached: bool
+    default_model: str | None = None
+    models: dict[str, Served] = {}
+    damaged: tuple[str, ...] = ()
+
+
+class ServingKind:
+    """`serving/<model folder>`."""
+
+    name: ClassVar[str] = "serving"
+    requires: ClassVar[tuple[str, ...]] = ("model_alias", "deployed_copy", "artifact_quarantine")
+    state: ClassVar[type[State]] = ServingState
+
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
+
+    def hold(self, spec: Spec) -> Iterable[Desired]:
+        """Detach: nothing scores."""
+        yield Desired(spec.spec.serving.model_dir, Phase.RELEASE, lambda base: base, hold=_detached)
+
+    def desire(self, spec: Spec, facts: Facts) -> Iterable[Desired]:
+        """Detach, load the target under its names, attach again."""
+        target = Served(version=facts.target.version, sha256=facts.target.sha256, source=facts.target.source)
+        names = dict.fromkeys(facts.serve_as, target)
+
+        def loaded(base: State | None) -> ServingState:
+            held = _detached(base)
+            return held.model_copy(update={"models": held.models | names, "damaged": ()})
+
+        def released(base: State | None) -> ServingState:
+            return loaded(base).model_copy(update={"attached": True, "default_model": facts.default_model})
+
+        model_dir = spec.spec.serving.model_dir
+        yield Desired(model_dir, Phase.RESTORE, loaded, hold=_detached)
+        yield Desired(model_dir, Phase.RELEASE, released)
+
+    def observe(self, name: str) -> State | None:
+        """Read `serving.json`; a file that says "attached, nothing loaded" is as good as none."""
+        model_dir = self._binding.root / name
+        serving = read_serving(model_dir)
+        if serving.attached and not serving.models and serving.default_model is None:
+            return None
+        digests = {model.sha256 for model in serving.models.values()}
+        return ServingState(
+            attached=serving.attached,
+            default_model=serving.default_model,
+            models={
+                key: Served(version=model.version, sha256=model.sha256, source=model.source)
+                for key, model in sorted(serving.models.items())
+            },
+            damaged=tuple(sorted(digest for digest in digests if not self._is_stored(name, digest))),
+        )
+
+    def move(self, name: str, before: State | None, after: State | None) -> None:  # noqa: ARG002
+        """Store the artifacts under their digests, then replace `serving.json` under its lock."""
+        wanted = after if isinstance(after, ServingState) else ServingState(attached=True)
+        if self.observe(name) == after:
+            return
+        model_dir = self._binding.root / name
+        make_folder(model_dir, root=self._binding.root, mode=None)
+        for digest in sorted({model.sha256 for model in wanted.models.values()}):
+            if not self._is_stored(name, digest):
+                store_artifact(model_dir, self._binding.fetch(digest))
+        models = {
+            key: ServedModel(version=model.version, sha256=model.sha256, source=model.source)
+            for key, model in wanted.models.items()
+        }
+        now: Serving = read_serving(model_dir)
+        write_serving(model_dir, now.next(attached=wanted.attached, default_model=wanted.default_model, models=models))
+
+    def files(self, name: str) -> tuple[str, ...]:
+        """`serving.json`; the stored copies are named by their digests and never change."""
+        return (f"{name}/serving.json",)
+
+    def _is_stored(self, name: str, digest: str) -> bool:
+        try:
+            load_stored(self._binding.root / name, digest)
+        except BotCoreError:
+            return False
+        return True
+
+
+def _detached(base: State | None) -> ServingState:
+    if isinstance(base, ServingState):
+        return base.model_copy(update={"attached": False})
+    return ServingState(attached=False)

@@ -1,0 +1,117 @@
+"""From YAML to a document: every problem at once, each with its line and column."""
+
+import difflib
+import json
+from collections.abc import Collection
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from rollbackctl.core.errors import InvalidInputError, Problem
+from rollbackctl.spec.document import Policy, Spec
+from rollbackctl.spec.yaml_values import Loaded, Place, load_values
+
+D = TypeVar("D", bound=BaseModel)
+
+
+def load_spec(
+    data: bytes, source: str, *, kinds: Collection[str], gates: Collection[str], checks: Collection[str]
+) -> Spec:
+    """Read a rollback plan.
+
+    Args:
+        data: The YAML.
+        source: Its name, for messages.
+        kinds: Resource kinds that exist; a section for another one is refused.
+        gates: Gates that exist.
+        checks: Sections of checks that exist.
+
+    Raises:
+        InvalidInputError: With every problem found, its line and its column.
+    """
+    loaded = load_values(data, source)
+    known = {("spec", "resources"): kinds, ("spec", "gates"): gates, ("spec", "checks"): checks}
+    problems = list(loaded.problems)
+    for place, names in known.items():
+        problems += _unknown_names(loaded, place, names)
+    return _validated(Spec, loaded, problems, "mend the rollback plan, then: rollbackctl validate " + source)
+
+
+def load_policy(data: bytes, source: str) -> Policy:
+    """Read the firm's policy.
+
+    Raises:
+        InvalidInputError: With every problem found, its line and its column.
+    """
+    loaded = load_values(data, source)
+    if loaded.value is None and not loaded.problems:
+        return Policy()
+    return _validated(Policy, loaded, list(loaded.problems), "the policy's owner must mend it; nothing was changed")
+
+
+def _validated(model: type[D], loaded: Loaded, problems: list[Problem], hint: str) -> D:
+    document: D | None = None
+    try:
+        document = model.model_validate_json(json.dumps(loaded.value))
+    except ValidationError as error:
+        seen: set[Place] = set()
+        for item in error.errors(include_url=False):
+            place, text = _worded(model, loaded, item)
+            if place not in seen:
+                seen.add(place)
+                problems.append(loaded.problem(text, place))
+    if document is None or problems:
+        count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
+        problems.sort(key=lambda problem: (problem.line or 0, problem.column or 0))
+        raise InvalidInputError(f"{loaded.source} has {count}", hint=hint, problems=tuple(problems))
+    return document
+
+
+def _unknown_names(loaded: Loaded, place: Place, names: Collection[str]) -> list[Problem]:
+    section: Any = loaded.value
+    for part in place:
+        section = section.get(part) if isinstance(section, dict) else None
+    if not isinstance(section, dict):
+        return []
+    word = str(place[-1])
+    return [
+        loaded.problem(
+            f"{'.'.join(map(str, place))}.{name}: there is no such {word[:-1]}{_suggestion(name, names)}",
+            (*place, name),
+        )
+        for name in section
+        if name not in names
+    ]
+
+
+def _worded(model: type[BaseModel], loaded: Loaded, item: Any) -> tuple[Place, str]:
+    place: Place = tuple(item["loc"])
+    while place not in loaded.places and place and item["type"] not in ("missing", "extra_forbidden"):
+        place = place[:-1]  # a union names its branch in the location
+    name = ".".join(map(str, place)) or "the document"
+    match item["type"]:
+        case "missing":
+            return place, f"{name} is missing"
+        case "extra_forbidden":
+            return place, f"{name} is not a known field{_suggestion(str(place[-1]), _fields(model, place[:-1]))}"
+        case "string_type" if isinstance(item["input"], int | float | bool):
+            return place, f"{name} is {item['input']}, not text; write it in quotes"
+        case _:
+            found = item["input"] if not isinstance(item["input"], dict | list) else "this value"
+            message = item["msg"].removeprefix("Value error, ")
+            return place, f"{name}: {found!r}: {message}" if isinstance(found, str) else f"{name}: {message}"
+
+
+def _fields(model: Any, place: Place) -> list[str]:
+    for part in place:
+        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        if field is None:
+            return []
+        options = (field.annotation, *get_args(field.annotation))
+        model = next((option for option in options if hasattr(option, "model_fields")), None)
+    return list(model.model_fields) if model is not None else []
+
+
+def _suggestion(name: str, names: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(names), 1)
+    return f"; did you mean {near[0]}?" if near else ""
