@@ -44,9 +44,9 @@ class Orchestrator(Protocol):
 class AIManager:
     """The models of one folder, as this process uses them.
 
-    What serves is in `model_dir/serving.json`, for every process on that folder alike. Each score reads that file again,
-    under a lock that a change of it takes alone: once a change has returned, no engine makes a score by the state before.
-    An inference that this class gives away obeys in the same way, whoever calls it.
+    What serves is in `model_dir/serving.json`, for every process on that folder alike. Each score reads that file
+    again, under a lock that a change of it takes alone: once a change has returned, no engine makes a score by the
+    state before. An inference that this class gives away obeys in the same way, whoever calls it.
     """
 
     def __init__(
@@ -138,8 +138,9 @@ class AIManager:
                 return serving
             return serving.next(attached=True, default_model=default)
 
-        self._orchestrator = orchestrator
-        self._obey(change_serving(self.model_dir, attached))
+        serving = change_serving(self.model_dir, attached)
+        self._orchestrator, self._given, self._obeyed = orchestrator, set(), None
+        self._obey(serving)
 
     def detach_decision_orchestrator(self) -> None:
         """Stop every score of the models of this folder, in every process; when this returns, none is made any more.
@@ -150,9 +151,11 @@ class AIManager:
         def detached(serving: Serving) -> Serving:
             return serving.next(attached=False) if serving.attached else serving
 
-        change_serving(self.model_dir, detached)
+        serving = change_serving(self.model_dir, detached)
         self._give_to_orchestrator((), None)
         self._orchestrator = None
+        if self._obeyed is not None:
+            self._obey(serving)
 
     def score_decision_features(self, features: Mapping[str, float], *, model_name: str | None = None) -> ModelScore:
         """What the model named, or the default one, expects; features left out are filled in and no report is written.

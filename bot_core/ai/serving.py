@@ -229,7 +229,7 @@ def write_ack(model_dir: Path, generation: int, now: datetime) -> None:
 
 def read_acks(model_dir: Path) -> tuple[EngineAck, ...]:
     """What every engine has acknowledged, by file name; an unreadable file is an entry with its `error`."""
-    return tuple(_ack(model_dir, name) for name in list_inside(model_dir, "engines", suffix=".json") if name[0] != ".")
+    return tuple(_ack(model_dir, name) for name in list_inside(model_dir, "engines", suffix=".json"))
 
 
 def is_alive(ack: EngineAck, host: str) -> bool | None:

@@ -66,7 +66,7 @@ def translated(path: Path) -> Iterator[None]:
 
 
 def require_plain(status: os.stat_result, path: Path) -> None:
-    """UnsafePathError unless `status` is that of a regular file with one link, or none: replaced since it was opened."""
+    """UnsafePathError unless `status` is that of a regular file with one link, or none: replaced since the opening."""
     if not stat.S_ISREG(status.st_mode):
         raise UnsafePathError(f"{path} is not a regular file", path=str(path))
     if status.st_nlink > 1:

@@ -1,5 +1,6 @@
 """Every error that an operator can meet, with its exit code."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,9 +33,13 @@ class RollbackError(Exception):
 
 
 class GateBlockedError(RollbackError):
-    """A gate blocks, or no version may be the target."""
+    """A gate blocks, or no version may be the target; `waits_for` says how many decisions each role owes."""
 
     exit_code = 3
+
+    def __init__(self, problem: str, *, hint: str = "", waits_for: Mapping[str, int] | None = None) -> None:
+        super().__init__(problem, hint=hint)
+        self.waits_for = dict(waits_for or {})
 
 
 class StalePlanError(RollbackError):

@@ -18,6 +18,11 @@ Target: TypeAlias = Callable[[State | None], State | None]
 """What is asked of a resource, as a pure function of its state beneath any hold."""
 
 
+def constant(state: State | None) -> Target:
+    """Return the target that asks for this state, whatever there is."""
+    return lambda _: state
+
+
 class Phase(StrEnum):
     """The phases of a run, in their order."""
 
@@ -53,6 +58,7 @@ class Desired:
         lasting: False for one-shot effects (events, entries, ticks), which belong to a run: they are no reason for one.
         reversible: False when `undo` leaves the resource as it is.
         note: What an operator should know about the move and cannot see in the states.
+        rank: Order among the resources of a kind within a phase; then by name.
     """
 
     name: str
@@ -62,6 +68,7 @@ class Desired:
     lasting: bool = True
     reversible: bool = True
     note: str = ""
+    rank: int = 0
 
 
 def action_of(before: State | None, after: State | None) -> Action:

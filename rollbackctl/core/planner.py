@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from rollbackctl.core.address import Address
-from rollbackctl.core.plan import PHASES, Change, Desired, Phase, Step, Target, World
+from rollbackctl.core.plan import PHASES, Change, Desired, Phase, Step, Target, World, constant
 from rollbackctl.core.state import State, matches
 
 
@@ -55,7 +55,8 @@ def make_steps(desired: Mapping[Address, Sequence[Desired]], base: World, order:
     Each step on an address starts where the last one ended. A wish that leaves a resource as it is makes no step.
     """
     moves = [move for address, wishes in desired.items() for move in _moves(address, wishes, base[address])]
-    moves.sort(key=lambda move: (PHASES.index(move[0]), order.get(move[1].kind, len(order)), move[1]))
+    rank = {address: max(wish.rank for wish in wishes) for address, wishes in desired.items()}
+    moves.sort(key=lambda move: (PHASES.index(move[0]), order.get(move[1].kind, len(order)), rank[move[1]], move[1]))
     return tuple(Step(index, *move) for index, move in enumerate(moves, 1))
 
 
@@ -110,25 +111,26 @@ def undo_desired(
     for change in changes:
         if not change.lasting or change.before == change.after:
             continue
-        reason = _stays(change, world, withdrawn)
+        reason = stays_on_undo(change, withdrawn)
+        if not reason and world[change.address] != change.after:
+            reason = "it has changed since the run"
         if reason:
             stays[change.address] = reason
         elif change.address not in holds:
-            desired[change.address] = (Desired(change.address.name, Phase.RESTORE, _constant(change.before)),)
+            desired[change.address] = (Desired(change.address.name, Phase.RESTORE, constant(change.before)),)
         else:
             beneath[change.address] = change.before
     for address, hold in holds.items():
         beneath.setdefault(address, world[address])
-        desired[address] = (Desired(address.name, Phase.HOLD, _constant(hold(beneath[address]))),)
+        desired[address] = (Desired(address.name, Phase.HOLD, constant(hold(beneath[address]))),)
     return desired, beneath, stays
 
 
-def _stays(change: Change, world: World, withdrawn: frozenset[str]) -> str:
+def stays_on_undo(change: Change, withdrawn: frozenset[str]) -> str:
+    """Say why an undo leaves a resource as it is; empty when it leads it back."""
     if not change.reversible:
         return "a quarantine is not lifted by an undo"
-    if _names(change.before, withdrawn):
-        return "it would name the withdrawn version again"
-    return "" if world[change.address] == change.after else "it has changed since the run"
+    return "it would name the withdrawn version again" if _names(change.before, withdrawn) else ""
 
 
 def _names(state: State | None, withdrawn: frozenset[str]) -> bool:
@@ -144,7 +146,3 @@ def _names(state: State | None, withdrawn: frozenset[str]) -> bool:
                 return False
 
     return state is not None and walk(state.to_json())
-
-
-def _constant(state: State | None) -> Target:
-    return lambda _: state

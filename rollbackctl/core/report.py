@@ -6,6 +6,8 @@ from typing import Any
 from rollbackctl.core.checkpoint import Checkpoint
 from rollbackctl.core.plan import Phase, Plan
 
+_ENDS = {"rollback": "verified", "hold": "held", "undo": "held", "release": "released"}
+
 
 @dataclass(frozen=True)
 class StepOutcome:
@@ -25,7 +27,7 @@ class Report:
     Attributes:
         plan: The plan.
         run: The run's id.
-        verdict: verified, waiting, check failed, interrupted, held, abandoned or undone.
+        verdict: verified, held, released, waiting, check failed, interrupted, abandoned or undone.
         started_by: Who made the first call, `user@host`.
         continued_by: Everybody else who made one.
         started_at: When the first call was made.
@@ -100,7 +102,7 @@ def _verdict(plan: Plan, checkpoint: Checkpoint) -> str:
     if checkpoint.status in ("abandoned", "undone"):
         return checkpoint.status
     if checkpoint.is_verified or checkpoint.status == "finished":
-        return "verified" if plan.operation == "rollback" else "held"
+        return _ENDS[plan.operation]
     if checkpoint.has_failed_check:
         return "check failed"
     return "waiting" if checkpoint.waiting else "interrupted"

@@ -17,12 +17,15 @@ class Demands:
     Attributes:
         roles: Roles that must have approved or waived its walk-forward report, beside those in the report's own block.
         bundle_required: Whether a version without a bundle is refused.
+        signature_required: Whether a bundle without a signature is refused: the policy configures keys, and taking the
+            signature away must not help.
         excluded: Versions that the rollback plan excludes.
         failed: Versions that failed a check of this incident.
     """
 
     roles: tuple[str, ...]
     bundle_required: bool = False
+    signature_required: bool = False
     excluded: frozenset[str] = frozenset()
     failed: frozenset[str] = frozenset()
 
@@ -73,6 +76,8 @@ def integrity_problems(version: VersionFact, demands: Demands) -> tuple[str, ...
             reasons.extend(attestation.problems)
         elif attestation.state == "unattested" and demands.bundle_required:
             reasons.append("has no bundle, and the policy requires one")
+        elif attestation.state == "attested" and demands.signature_required and attestation.hmac == "no signature":
+            reasons.append(f"bundle {attestation.folder} is not signed, and the policy configures HMAC keys")
     if version.canonical is not None:
         reasons.extend(_signing_problems(version, demands.roles))
     return tuple(reasons)
@@ -87,6 +92,17 @@ def _signing_problems(version: VersionFact, roles: tuple[str, ...]) -> list[str]
         f"{report.path}: {role} {status}" for role, status in undecided(report.sign_off, roles, settled=SIGNED)
     ]
     return problems
+
+
+def merits(version: VersionFact) -> str:
+    """Say in one line what speaks for a version: who signed it, what its bundle proves, when it served."""
+    report, attestation = version.walk_forward, version.attestation
+    signed = ", ".join(f"{role} {item.status}" for role, item in ((report.sign_off if report else None) or {}).items())
+    if attestation is None or attestation.state == "unattested":
+        bundle = "no bundle"
+    else:
+        bundle = f"bundle {attestation.state}, HMAC {attestation.hmac}"
+    return "; ".join(filter(None, (f"signed: {signed}" if signed else "not signed", bundle, version.served)))
 
 
 def undecided(
@@ -132,7 +148,7 @@ def choose_last_stable(
             candidates.append(Candidate(version.version, "rejected", reasons))
         elif chosen is None:
             chosen = version
-            candidates.append(Candidate(version.version, "chosen"))
+            candidates.append(Candidate(version.version, "chosen", (merits(version),)))
         else:
             candidates.append(Candidate(version.version, "older"))
     return chosen, tuple(candidates)
@@ -147,7 +163,9 @@ def named_target(
         if version.version == withdrawn:
             candidates.append(Candidate(withdrawn, "withdrawn", ("is being withdrawn",)))
         elif version.version == named:
-            candidates.append(Candidate(named, "chosen", ("named by the rollback plan", *refusals(version, demands))))
+            candidates.append(
+                Candidate(named, "chosen", ("named by the rollback plan", merits(version), *refusals(version, demands)))
+            )
         else:
             candidates.append(
                 Candidate(version.version, "rejected", ("not named by the rollback plan", *refusals(version, demands)))

@@ -12,14 +12,17 @@ from bot_core.ai.reports import SignOff as ReportSignOff
 from bot_core.foundation.digest import canonical_digest, sha256_hex
 from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.safe_file import read_inside, read_inside_or_none
-from bot_core.foundation.strict_json import parse_json, parse_object
+from bot_core.foundation.strict_json import JsonValue, encode_json, parse_json, parse_object
 from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.core.observation import (
     ChecklistFact,
+    Observation,
     ReportFact,
     RepositoryFact,
     SignOff,
 )
+from rollbackctl.core.state import content_id
+from rollbackctl.engine.runs import FileRunStore
 
 _SKIPPED = frozenset({".git", "logs", "node_modules", "rollbackctl", "quarantine", "artifacts"})
 _DEPTH = 5
@@ -150,3 +153,26 @@ def file_digest(root: Path, path: str) -> str:
     """Return the SHA-256 of a file's bytes; "absent" when it does not exist."""
     data = read_inside_or_none(root, path)
     return "absent" if data is None else sha256_hex(data)
+
+
+def secure_evidence(root: Path, store: FileRunStore, run: str, files: Iterable[str], observation: Observation) -> str:
+    """Keep before-images of every file that a run may touch, once, and this invocation's evidence; return its digest.
+
+    What a log already held is recorded by its length and digest as well: its prefix must stay.
+    """
+    if store.get(run, "evidence/before.json") is None:
+        before: dict[str, JsonValue] = {}
+        for path in files:
+            data = read_inside_or_none(root, path)
+            before[path] = None if data is None else {"sha256": _put_blob(store, run, data), "size": len(data)}
+        store.put(run, "evidence/before.json", encode_json(before, sort_keys=True, newline=True))
+    seen = observation.model_dump(mode="json", exclude={"runs", "holds"})
+    digest = content_id(seen)
+    store.put(run, f"evidence/seen-{digest[:16]}.json", encode_json(seen, sort_keys=True, newline=True))
+    return digest
+
+
+def _put_blob(store: FileRunStore, run: str, data: bytes) -> str:
+    digest = sha256_hex(data)
+    store.put(run, f"evidence/blobs/{digest}", data)
+    return digest

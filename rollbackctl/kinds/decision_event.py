@@ -103,7 +103,7 @@ def event_desired(spec: Spec, event: str, phase: Phase, metadata: Mapping[str, s
         environment=journal.environment,
         portfolio=journal.portfolio,
         risk_profile=journal.risk_profile,
-        metadata=dict(metadata) | {KEY: f"{RUN_ID}/{event}"},
+        metadata=dict(sorted({**metadata, KEY: f"{RUN_ID}/{event}"}.items())),
     )
     return Desired(event, phase, lambda _: after, lasting=False, reversible=False)
 

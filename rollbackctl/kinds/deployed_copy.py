@@ -61,6 +61,7 @@ class DeployedCopy:
                 repository.path,
                 Phase.RELEASE,
                 partial(_moved, withdrawn, facts.target.version),
+                rank=1,
             )
 
     def observe(self, name: str) -> State | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
-from bot_core.ai.serving import ServedModel, Serving, load_stored, read_serving, store_artifact, write_serving
+from bot_core.ai.serving import ServedModel, change_serving, load_stored, read_serving, store_artifact
 from bot_core.foundation.atomic_file import make_folder
 from bot_core.foundation.errors import BotCoreError
 from rollbackctl.core.facts import Facts
@@ -91,12 +91,19 @@ class ServingKind:
             key: ServedModel(version=model.version, sha256=model.sha256, source=model.source)
             for key, model in wanted.models.items()
         }
-        now: Serving = read_serving(model_dir)
-        write_serving(model_dir, now.next(attached=wanted.attached, default_model=wanted.default_model, models=models))
+        change_serving(
+            model_dir,
+            lambda now: now.next(attached=wanted.attached, default_model=wanted.default_model, models=models),
+        )
 
     def files(self, name: str) -> tuple[str, ...]:
-        """`serving.json`; the stored copies are named by their digests and never change."""
-        return (f"{name}/serving.json",)
+        """`serving.json` and the stored copies that it names."""
+        try:
+            models = read_serving(self._binding.root / name).models
+        except BotCoreError:
+            models = {}
+        copies = {f"{name}/artifacts/{model.sha256}.json" for model in models.values()}
+        return (f"{name}/serving.json", *sorted(copies))
 
     def _is_stored(self, name: str, digest: str) -> bool:
         try:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from rollbackctl.core.errors import GateBlockedError, InvalidInputError
 from rollbackctl.core.facts import Facts, Pinned
-from rollbackctl.core.observation import Observation, ReportFact, RepositoryFact, RunFact, VersionFact
+from rollbackctl.core.observation import Observation, ReportFact, RunFact, VersionFact
 from rollbackctl.core.target import Candidate, Demands, age, choose_last_stable, named_target
 from rollbackctl.spec.document import Policy, Spec
 
@@ -22,6 +22,7 @@ def demands(spec: Spec, policy: Policy, observation: Observation) -> Demands:
     return Demands(
         roles=required_roles(spec, policy),
         bundle_required=policy.bundle == "required",
+        signature_required=bool(policy.hmac_keys),
         excluded=frozenset(spec.spec.model.target.exclude),
         failed=frozenset(
             run.target for run in observation.runs if run.incident == incident and run.failed_check and run.target
@@ -36,8 +37,14 @@ def earlier_run(spec: Spec, observation: Observation) -> RunFact | None:
     return next((run for run in reversed(runs) if run.operation == "rollback" and run.status == "finished"), None)
 
 
-def resolve(spec: Spec, policy: Policy, observation: Observation) -> Facts:
+def resolve(spec: Spec, policy: Policy, observation: Observation, cutoff: str | None = None) -> Facts:
     """Decide what the plan means.
+
+    Args:
+        spec: The rollback plan.
+        policy: The firm's policy.
+        observation: The evidence.
+        cutoff: Instant of the newest report that counts, of a plan that was made before; None: all reports count.
 
     Raises:
         InvalidInputError: The plan names a version, alias or report that the workspace does not have.
@@ -217,8 +224,3 @@ def _identity(observation: Observation, version: VersionFact) -> Pinned:
 def _suggest(name: str, names: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(names), 1, 0.5)
     return f"; did you mean {near[0]}?" if near else ""
-
-
-def repository_of(observation: Observation) -> RepositoryFact:
-    """The manifest of the repository that is rolled back."""
-    return next(fact for fact in observation.repositories if fact.path == observation.repository)

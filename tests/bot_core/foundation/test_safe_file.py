@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,20 @@ def test_a_folder_behind_a_link_is_not_listed(tmp_path: Path) -> None:
 
     with pytest.raises(UnsafePathError):
         list_inside(tmp_path, "link")
+
+
+def test_a_file_that_is_replaced_again_and_again_is_always_read_whole(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from bot_core.foundation.atomic_file import write_atomic\n"
+        "for i in range(400): write_atomic(Path('a'), str(i % 10).encode() * 5000)"
+    )
+    (tmp_path / "a").write_bytes(b"0" * 5000)
+    writer = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": os.getcwd()})
+
+    contents = {read_inside(tmp_path, "a")}
+    while writer.poll() is None:
+        contents.add(read_inside(tmp_path, "a"))
+
+    assert writer.returncode == 0
+    assert contents <= {str(i).encode() * 5000 for i in range(10)}
+    assert len(contents) > 1

@@ -1,0 +1,169 @@
+"""What every command shares: options, output, colours, events, and the way errors are shown."""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rollbackctl import VERSION
+from rollbackctl.core.errors import RollbackError, UsageError
+
+if TYPE_CHECKING:
+    from rollbackctl.engine.events import Event
+    from rollbackctl.engine.session import Session
+    from rollbackctl.engine.workspace import Workspace
+    from rollbackctl.spec.document import Spec
+
+_COLOURS = {"green": "32", "yellow": "33", "red": "31", "bold": "1"}
+_LEVELS = ("debug", "info", "warning", "error")
+_FORBIDDEN = ("--yes",)
+
+
+class App:
+    """One call of the command line."""
+
+    def __init__(self, clock: Callable[[], datetime], environment: Mapping[str, str]) -> None:
+        self.clock = clock
+        self.environment = environment
+        self.options: dict[str, Any] = {}
+        self.stop_reason: str | None = None
+        self._announced = False
+
+    def with_environment(self, argv: list[str]) -> list[str]:
+        """Add the arguments of `ROLLBACKCTL_CLI_ARGS` and `ROLLBACKCTL_CLI_ARGS_<command>`.
+
+        Raises:
+            UsageError: They hold something that would pass a gate or a question.
+        """
+        command = next((arg for arg in argv if not arg.startswith("-")), "")
+        common = self._variable("ROLLBACKCTL_CLI_ARGS")
+        own = self._variable(f"ROLLBACKCTL_CLI_ARGS_{command.replace('-', '_')}") if command else []
+        if not own:
+            return [*common, *argv]
+        at = argv.index(command) + 1
+        return [*common, *argv[:at], *own, *argv[at:]]
+
+    def configure(self, options: Mapping[str, Any]) -> None:
+        """Take global options, wherever they stood; a later one beats an earlier one."""
+        self.options |= {name: value for name, value in options.items() if value is not None}
+
+    @property
+    def as_json(self) -> bool:
+        """Whether stdout carries events instead of text."""
+        return bool(self.options.get("as_json"))
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether a question can be asked."""
+        quiet = self.options.get("no_input") or "CI" in self.environment or self.environment.get("TERM") == "dumb"
+        return not quiet and sys.stdin.isatty()
+
+    def out(self, text: str) -> None:
+        """Print a result; a dead stdout does not stop a run."""
+        self._write(sys.stdout, text)
+
+    def say(self, text: str) -> None:
+        """Print anything that is not a result."""
+        self._write(sys.stderr, text)
+
+    def paint(self, text: str, colour: str) -> str:
+        """Colour a text of a result where colours are wanted."""
+        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if colour and self._has_colour() else text
+
+    def fail_with(self, error: RollbackError) -> None:
+        """Show an error of ours with everything it knows."""
+        lines = [error.problem, *(f"  {problem}" for problem in error.problems)]
+        self.fail("\n".join(lines), error.hint)
+
+    def fail(self, problem: str, hint: str, *, usage: str = "") -> None:
+        """Show what went wrong and what to do next."""
+        from rollbackctl.render.escape import plain
+
+        lines = problem.splitlines() or [""]
+        hints = hint.splitlines() or (["rollbackctl --help"] if usage else ["rollbackctl status"])
+        if self.as_json:
+            self._emit("diagnostic", "error", problem, {"hints": list(hints)})
+        self.say("\n".join([*([usage] if usage else []), f"error: {plain(lines[0])}", *map(plain, lines[1:])]))
+        self.say("\n".join([f"next: {plain(hints[0])}", *(f"      {plain(line)}" for line in hints[1:])]))
+
+    def listen(self, event: "Event") -> None:
+        """Show what happens in a run: as an event on stdout, or as a line on stderr."""
+        if self.as_json:
+            self._emit(event.type, event.level, event.message, dict(event.fields))
+        elif _LEVELS.index(event.level) >= _LEVELS.index(self._log_level()) and event.type != "apply_start":
+            from rollbackctl.render.escape import plain
+
+            self.say(plain(event.message))
+
+    def workspace(self) -> "Workspace":
+        """Find the workspace."""
+        from rollbackctl.engine.workspace import Workspace, find_workspace, this_actor
+
+        root = find_workspace(self.options.get("workspace"), self.environment, Path.cwd())
+        return Workspace(root, self.clock, this_actor())
+
+    def session(self) -> "Session":
+        """Open the workspace's run store."""
+        from rollbackctl.engine.session import Session
+
+        timeout_s = float(self.options.get("lock_timeout") or 0.0)
+        return Session.open(self.workspace(), self.listen, lambda: self.stop_reason, timeout_s)
+
+    def spec(self, path: str, workspace: "Workspace") -> "Spec":
+        """Read a rollback plan."""
+        from rollbackctl.engine.workspace import read_spec
+
+        return read_spec(Path(path), workspace.registry, shown_path(path))
+
+    def close(self) -> None:
+        """Flush; a reader that has gone is no error."""
+        for stream in (sys.stdout, sys.stderr):
+            self._write(stream, "")
+
+    def _variable(self, name: str) -> list[str]:
+        arguments = shlex.split(self.environment.get(name, ""))
+        for forbidden in _FORBIDDEN:
+            if any(argument.partition("=")[0] == forbidden for argument in arguments):
+                raise UsageError(f"{name} may not hold {forbidden}", hint=f"take {forbidden} out of the variable")
+        return arguments
+
+    def _emit(self, kind: str, level: str, message: str, fields: Mapping[str, Any]) -> None:
+        if not self._announced:
+            self._announced = True
+            self._emit("version", "info", f"rollbackctl {VERSION}", {"version": VERSION, "format_version": "1.0"})
+        stamp = self.clock().astimezone(UTC).isoformat()
+        line = {"@level": level, "@message": message, "@module": "rollbackctl", "@timestamp": stamp, "type": kind}
+        self.out(json.dumps({**line, **fields}, ensure_ascii=True))
+
+    def _log_level(self) -> str:
+        named = self.options.get("log_level") or self.environment.get("ROLLBACKCTL_LOG", "info")
+        return named if named in _LEVELS else "info"
+
+    def _has_colour(self) -> bool:
+        if self.options.get("no_color") or self.environment.get("NO_COLOR"):
+            return False
+        if self.environment.get("CLICOLOR_FORCE", "0") != "0":
+            return True
+        if self.environment.get("CLICOLOR") == "0" or self.environment.get("TERM") == "dumb":
+            return False
+        return sys.stdout.isatty()
+
+    @staticmethod
+    def _write(stream: TextIO, text: str) -> None:
+        try:
+            if text:
+                stream.write(text if text.endswith("\n") else text + "\n")
+            stream.flush()
+        except (OSError, ValueError):
+            # The reader has gone. Later writes, and the interpreter's own flush, must not fail either.
+            with open(os.devnull, "w", encoding="utf-8") as nothing:
+                os.dup2(nothing.fileno(), stream.fileno())
+
+
+def shown_path(path: str) -> str:
+    """Return a path as it may be shown: as typed, but never absolute."""
+    return Path(path).name if Path(path).is_absolute() else path

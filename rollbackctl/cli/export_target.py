@@ -1,0 +1,24 @@
+"""`rollbackctl export-target`."""
+
+import click
+
+from rollbackctl.cli.app import App
+from rollbackctl.cli.options import common
+
+
+@click.command("export-target")
+@click.argument("plan", type=click.Path(dir_okay=False))
+@common
+def command(app: App, plan: str) -> int:
+    """Write rollback_target.json, a byte copy of the plan's target, for those who go on by hand.
+
+    Example: rollbackctl export-target plans/inc-2025-1117.yaml
+    """
+    from rollbackctl.engine.export import export_target
+    from rollbackctl.render.escape import plain
+
+    session = app.session()
+    path, target = export_target(session, app.spec(plan, session.workspace))
+    app.out(f"{plain(path)} is {plain(target.version)} (sha256 {target.sha256})")
+    app.say("next: go on with step 4 of the runbook, or: rollbackctl apply " + plain(plan))
+    return 0

@@ -1,0 +1,52 @@
+"""`rollbackctl hold`."""
+
+from pathlib import Path
+
+import click
+
+from rollbackctl.cli.app import App
+from rollbackctl.cli.options import common
+from rollbackctl.cli.signals import stopping_on_signals
+
+
+@click.command("hold")
+@click.argument("plan", required=False, type=click.Path(dir_okay=False))
+@click.option("--incident", metavar="ID", help="The incident; a later plan of it takes the hold over.")
+@click.option("--reason", metavar="TEXT", default="operator's hold", show_default=True, help="Why; it is recorded.")
+@click.option("--risk-snapshot", metavar="FILE", help="Show the open exposure that this file tells of.")
+@click.option("--release", is_flag=True, help="Put back what was before the hold.")
+@common
+def command(
+    app: App, plan: str | None, incident: str | None, reason: str, risk_snapshot: str | None, release: bool
+) -> int:
+    """Stop a bad model now: detach, maintenance on, retraining paused.
+
+    No plan is needed and no gate asked; a live run is stopped after its current step. A PLAN only says where things
+    are, if they are not in their usual places.
+
+    Example: rollbackctl hold --incident INC-2025-1117 --reason "drift alert 5.12"
+    """
+    from rollbackctl.engine.engines import require_acknowledged
+    from rollbackctl.engine.exposure import read_exposure
+    from rollbackctl.engine.hold import place
+    from rollbackctl.engine.hold import release as put_back
+    from rollbackctl.render.hold import render_hold, render_release
+    from rollbackctl.spec.document import Spec
+
+    session = app.session()
+    if plan is not None:
+        spec = app.spec(plan, session.workspace)
+        incident = incident or spec.metadata.incident
+    else:
+        spec = Spec.default(name="hold", incident=incident or "unnamed")
+    with stopping_on_signals(app):
+        if release:
+            released = put_back(session, spec)
+            app.out(render_release(released.report, released.problems))
+            return 0
+        held = place(session, spec, incident, reason)
+    exposure = read_exposure(Path(risk_snapshot)) if risk_snapshot else ()
+    app.out(render_hold(held.report, held.holds, held.problems, exposure))
+    engines = require_acknowledged(session.workspace.root, spec.spec.serving.model_dir, session.workspace.actor.host)
+    app.out("\n".join(map(str, engines)) or "No engine has registered; engines of before do not read serving.json.")
+    return 8 if held.problems else 0

@@ -1,0 +1,36 @@
+"""What a person wants to see first of a workspace, as a value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rollbackctl.core.observation import HoldFact, RunFact
+from rollbackctl.core.report import Report
+
+
+@dataclass(frozen=True)
+class Status:
+    """One look at a workspace.
+
+    Attributes:
+        attached: Whether scoring is attached.
+        default_model: The model that answers when none is named.
+        models: Version and digest by served name.
+        active: Active version by repository.
+        holds: Holds in force.
+        engines: One line for each engine that ever acknowledged.
+        unfinished: The unfinished run and its report so far; None when there is none.
+        last: The newest run that has ended.
+        holder: Who holds the workspace at this moment; None when nobody does.
+        problems: What could not be read.
+    """
+
+    attached: bool
+    default_model: str | None
+    models: Mapping[str, tuple[str, str]]
+    active: Mapping[str, str | None]
+    holds: tuple[HoldFact, ...]
+    engines: tuple[str, ...]
+    unfinished: tuple[RunFact, Report] | None
+    last: RunFact | None
+    holder: str | None
+    problems: tuple[str, ...] = ()

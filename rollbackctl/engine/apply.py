@@ -1,0 +1,299 @@
+"""Carrying a plan out: phase by phase, each behind its gates; interrupted or not, the same call leads on."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from bot_core.foundation.strict_json import encode_json
+from rollbackctl.checks import Bench
+from rollbackctl.core.address import Address
+from rollbackctl.core.errors import CheckFailedError, DriftError, GateBlockedError, InterruptedRunError
+from rollbackctl.core.facts import Facts
+from rollbackctl.core.gate import Answer, Outcome, Result, Verdict
+from rollbackctl.core.observation import HoldFact, Observation
+from rollbackctl.core.plan import PHASES, Phase, Plan
+from rollbackctl.core.report import Report, make_report
+from rollbackctl.core.state import content_id, state_json
+from rollbackctl.engine.engines import require_acknowledged
+from rollbackctl.engine.events import Event, Listener
+from rollbackctl.engine.evidence import secure_evidence
+from rollbackctl.engine.planning import Planner
+from rollbackctl.engine.steps import Run, StepRunner, describe
+from rollbackctl.spec.document import Spec
+
+
+@dataclass(frozen=True)
+class Context:
+    """What one invocation of a run works with.
+
+    Attributes:
+        run: The run.
+        spec: The rollback plan.
+        facts: What the plan decided; None for a hold and an undo.
+        observation: The evidence, read once for this invocation.
+        order: How many invocations the workspace has seen, this one included.
+        listener: Is told what happens.
+        asked_to_stop: Says who or what asks the run to stop after its current step; None when nobody does.
+    """
+
+    run: Run
+    spec: Spec
+    facts: Facts | None
+    observation: Observation
+    order: int
+    listener: Listener
+    asked_to_stop: Callable[[], str | None]
+    name_holder: Callable[[], None] = field(default=lambda: None)
+
+    @property
+    def plan(self) -> Plan:
+        """The run's plan."""
+        return self.run.plan
+
+
+def carry_out(context: Context) -> Report:
+    """Lead a run as far as its gates let it.
+
+    After a crash at any point, the same call again leads to the same end, and each resource is moved once.
+
+    Raises:
+        GateBlockedError: A gate blocks or waits; the holds are in place.
+        CheckFailedError: A check did not pass, or an engine did not acknowledge; the holds are in place.
+        DriftError: Somebody else changed a resource; nothing more was moved.
+        InterruptedRunError: The run was asked to stop; it did so after a step.
+    """
+    _begin(context)
+    runner = StepRunner(context.run, context.facts, _holds(context), lambda name: _value(context, name))
+    for phase in PHASES:
+        steps = [step for step in context.plan.steps if step.phase is phase]
+        if phase is Phase.CHECK:
+            _run_checks(context)
+            continue
+        if not steps:
+            continue
+        _enter(context, phase)
+        for step in steps:
+            if step.id not in context.run.checkpoint.done:
+                _tell_step(context, "apply_start", step.index, f"{step.address}")
+                runner.make(step)
+                _tell_step(context, "apply_complete", step.index, f"{step.address}: {step.action.value} done")
+                _stop_if_asked(context)
+        if phase is Phase.HOLD:
+            _wait_for_engines(context)
+    return _finish(context)
+
+
+def _begin(context: Context) -> None:
+    """Name the holder, save what the run will touch, and write this invocation's first line."""
+    run = context.run
+    context.name_holder()
+    evidence = secure_evidence(run.workspace.root, run.store, run.run, _files(context), context.observation)
+    run.record(
+        "invocation",
+        {"order": context.order, "actor": {**run.workspace.actor.to_json()}, "evidence": evidence},
+    )
+
+
+def _files(context: Context) -> tuple[str, ...]:
+    kinds = context.run.kinds
+    addresses = {step.address for step in context.plan.steps}
+    return tuple(sorted({path for address in addresses for path in kinds[address.kind].files(address.name)}))
+
+
+def _holds(context: Context) -> dict[str, HoldFact]:
+    """Holds of this incident by other runs: the run takes them over."""
+    return {
+        hold.address: hold
+        for hold in context.observation.holds
+        if hold.run != context.run.run and hold.incident in (None, context.plan.incident)
+    }
+
+
+def _value(context: Context, name: str) -> str:
+    """The value of a placeholder, at the time when the first step that uses it begins."""
+    actor = context.run.workspace.actor
+    match name:
+        case "id":
+            return context.run.run
+        case "plan":
+            return context.plan.id
+        case "time":
+            return context.run.workspace.now()
+        case "actor":
+            return f"{actor.user}@{actor.host}"
+        case "signers":
+            return signers(context.plan, context.observation)
+        case _:
+            raise ValueError(f"a state asks for run.{name}, which no run knows")
+
+
+def signers(plan: Plan, observation: Observation) -> str:
+    """Name who signed the pinned reports, by role."""
+    pinned = set(plan.facts.get("pinned") or ())  # type: ignore[arg-type]
+    people: dict[str, set[str]] = {}
+    for report in observation.reports:
+        if report.path in pinned:
+            for role, item in (report.sign_off or {}).items():
+                if item.signed_by:
+                    people.setdefault(role, set()).add(item.signed_by)
+    return "; ".join(f"{role}: {', '.join(sorted(names))}" for role, names in sorted(people.items())) or "nobody"
+
+
+def _enter(context: Context, phase: Phase) -> None:
+    """Judge a phase's gates when it begins for the first time; a begun phase may always be continued."""
+    run = context.run
+    if phase in run.checkpoint.phases:
+        if phase is Phase.RELEASE:
+            _refuse_quarantined(context)
+        return
+    verdicts = judge(context, (phase,))
+    for verdict in verdicts:
+        context.listener(
+            Event("gate_verdict", f"gate {verdict.gate}: {verdict.answer.value}", fields=verdict.to_json())
+        )
+    blocking = [verdict for verdict in verdicts if verdict.answer is not Answer.PASS]
+    if blocking:
+        run.record("waiting", {"phase": phase.value, "verdicts": [verdict.to_json() for verdict in blocking]})
+        raise blocked(phase, blocking)
+    if phase is Phase.RECORD:
+        _take_over_finished(context)
+        _verify(context)
+    run.record("phase", {"phase": phase.value, "verdicts": [verdict.to_json() for verdict in verdicts]})
+
+
+def judge(context: Context, phases: tuple[Phase, ...]) -> tuple[Verdict, ...]:
+    """Judge the gates of some phases on this invocation's evidence."""
+    if context.facts is None:
+        return ()
+    workspace = context.run.workspace
+    planner = Planner(workspace.registry, workspace.policy)
+    return planner.judge(context.plan, context.spec, context.facts, context.observation, phases)
+
+
+def blocked(phase: Phase, verdicts: list[Verdict]) -> GateBlockedError:
+    """Word what a phase waits for."""
+    lines = [f"the {phase.value} phase may not begin"]
+    for verdict in verdicts:
+        lines.append(f"  {verdict.answer.value}  {verdict.gate}: {verdict.summary}")
+        lines += [f"    {reason}" for reason in verdict.reasons]
+    waits_for = {role: number for verdict in verdicts for role, number in verdict.waits_for.items()}
+    return GateBlockedError("\n".join(lines), waits_for=waits_for)
+
+
+def _refuse_quarantined(context: Context) -> None:
+    """Quarantine is looked at again before anything more is released."""
+    target = context.facts.target.version if context.facts else None
+    for fact in context.observation.versions:
+        if fact.version == target and fact.quarantine is not None:
+            raise GateBlockedError(
+                f"{target} has been quarantined since the release began: {fact.quarantine}",
+                hint=f"choose another target: rollbackctl abandon {context.run.run} --reason TEXT",
+            )
+
+
+def _wait_for_engines(context: Context) -> None:
+    root, host = context.run.workspace.root, context.run.workspace.actor.host
+    for engine in require_acknowledged(root, context.spec.spec.serving.model_dir, host):
+        context.listener(Event("apply_progress", str(engine)))
+
+
+def _run_checks(context: Context) -> None:
+    """Try the loaded target; a check that passed in this run is not repeated."""
+    if context.facts is None:
+        return
+    bench = _bench(context, context.facts)
+    failed: list[Outcome] = []
+    for name in context.plan.checks:
+        known = context.run.checkpoint.outcomes.get(name)
+        if known is not None and known.result is Result.PASS:
+            continue
+        outcome = context.run.workspace.registry.checks[name]().run(bench)
+        context.run.record("check", outcome.to_json())
+        message = f"check {name}: {outcome.result.value}, {outcome.summary}"
+        context.listener(Event("check_outcome", message, fields=outcome.to_json()))
+        if outcome.result is not Result.PASS:
+            failed.append(outcome)
+    if failed:
+        lines = [f"  {item.check}: {item.result.value}, {item.summary}" for item in failed]
+        run, incident = context.run.run, context.plan.incident
+        raise CheckFailedError(
+            "\n".join([f"{bench.facts.target.version} did not pass its checks; the holds are in place", *lines]),
+            hint="retry: apply again\n"
+            f"choose another target: rollbackctl abandon {run} --reason TEXT, then plan again "
+            f"({bench.facts.target.version} is passed over)\n"
+            f"stay held: nothing to do; {incident} is held",
+        )
+
+
+def _bench(context: Context, facts: Facts) -> Bench:
+    artifact = f"{context.spec.spec.serving.model_dir}/artifacts/{facts.target.sha256}.json"
+    return Bench(context.run.workspace.root, context.spec, facts, artifact)
+
+
+def _take_over_finished(context: Context) -> None:
+    """End holds that were placed on resources which this run had already released."""
+    run = context.run
+    for text, hold in _holds(context).items():
+        address = Address.parse(text)
+        if address not in context.plan.base:
+            continue
+        kind, wanted = run.kinds[address.kind], run.expected(address)
+        if run.parse(address, hold.base) != wanted:
+            continue
+        found = kind.observe(address.name)
+        if found == run.parse(address, hold.held):
+            kind.move(address.name, found, wanted)
+        run.record("released", {"address": text, "hold": hold.run})
+
+
+def _verify(context: Context) -> None:
+    """Every resource is where the run's steps lead; only then is anything recorded as done.
+
+    Raises:
+        DriftError: One is not; the run can be continued once it is back.
+    """
+    run = context.run
+    wrong = []
+    for address in sorted({step.address for step in context.plan.steps}):
+        found, wanted = run.kinds[address.kind].observe(address.name), run.expected(address)
+        if found != wanted:
+            files = ", ".join(run.kinds[address.kind].files(address.name))
+            wrong.append(f"{address} ({files})\n  expected {describe(wanted)}\n  found    {describe(found)}")
+    if wrong:
+        raise DriftError(
+            "\n".join(["the moves are done, but not everything is where they lead", *wrong]),
+            hint=f"put it back and apply again, or close the run: rollbackctl abandon {run.run} --reason TEXT",
+        )
+    run.record("verified", {"states": _digest(context)})
+
+
+def _digest(context: Context) -> str:
+    run = context.run
+    return content_id({str(a): state_json(run.expected(a)) for a in sorted({s.address for s in context.plan.steps})})
+
+
+def _stop_if_asked(context: Context) -> None:
+    reason = context.asked_to_stop()
+    if reason is None or len(context.run.checkpoint.done) == len(context.plan.steps):
+        return
+    context.run.record("stopped", {"reason": reason})
+    raise InterruptedRunError(
+        f"stopped after step {len(context.run.checkpoint.done)} of {len(context.plan.steps)}: {reason}"
+    )
+
+
+def _finish(context: Context) -> Report:
+    """Write the report, then close the run: a crash in between is mended by the next call."""
+    run = context.run
+    if not run.checkpoint.is_verified:
+        _verify(context)
+    report = make_report(context.plan, run.run, run.checkpoint)
+    run.store.put(run.run, "report.json", encode_json(report.to_json(), sort_keys=True, newline=True))
+    run.record("finished", {"verdict": report.verdict})
+    context.listener(Event("run_summary", f"run {run.run}: {report.verdict}", fields={"run": run.run}))
+    return report
+
+
+def _tell_step(context: Context, kind: str, index: int, message: str) -> None:
+    total = len(context.plan.steps)
+    fields: Mapping[str, int] = {"step": index, "steps": total}
+    context.listener(Event(kind, f"[{index}/{total}] {message}", fields={**fields}))

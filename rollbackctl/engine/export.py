@@ -1,0 +1,36 @@
+"""Writing the plan's target beside the artifacts, outside any run."""
+
+from bot_core.foundation.safe_file import read_inside
+from rollbackctl.core.errors import GateBlockedError
+from rollbackctl.core.facts import Pinned
+from rollbackctl.core.gate import Answer
+from rollbackctl.engine.rollback import unfinished_error
+from rollbackctl.engine.session import Session
+from rollbackctl.kinds import Binding
+from rollbackctl.kinds.target_file import TargetFile, TargetFileState
+from rollbackctl.spec.document import Spec
+
+
+def export_target(session: Session, spec: Spec) -> tuple[str, Pinned]:
+    """Write `rollback_target.json`; return its path and the version that it holds.
+
+    After a crash it is the old file or the new one.
+
+    Raises:
+        GateBlockedError: The target's artifact is not in order.
+        LockedError: A run is unfinished, or somebody else is at work.
+    """
+    with session.store.lock(session.holder("export-target"), session.lock_timeout_s):
+        unfinished = session.history().unfinished
+        if unfinished is not None:
+            raise unfinished_error(unfinished)
+        document = session.plan(spec)
+        refused = [v for v in document.verdicts if v.gate == "artifact_integrity" and v.answer is not Answer.PASS]
+        if refused:
+            raise GateBlockedError("\n".join(["the target is not in order", *refused[0].reasons]))
+        target = Pinned(**document.plan.facts["target"])  # type: ignore[arg-type]
+        root = session.workspace.root
+        binding = Binding(root, spec, lambda _: read_inside(root, target.source), session.workspace.clock)
+        kind, name = TargetFile(binding), f"{spec.spec.model.repository}/rollback_target.json"
+        kind.move(name, kind.observe(name), TargetFileState(sha256=target.sha256))
+        return name, target

@@ -1,0 +1,101 @@
+"""Earlier runs: what they pin, which of them is unfinished, and what they still hold."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rollbackctl.core.checkpoint import Checkpoint, RunRecord, fold, holds_in_force
+from rollbackctl.core.document import PlanDocument, read_document
+from rollbackctl.core.errors import InvalidInputError
+from rollbackctl.core.observation import HoldFact, RunFact
+from rollbackctl.core.state import State, content_id
+from rollbackctl.engine.runs import FileRunStore, run_folder
+
+
+@dataclass(frozen=True)
+class History:
+    """What the run store says, as values."""
+
+    facts: tuple[RunFact, ...] = ()
+    holds: tuple[HoldFact, ...] = ()
+
+    @property
+    def unfinished(self) -> RunFact | None:
+        """The run that must be continued, undone or abandoned before another one; there is at most one."""
+        return next((fact for fact in reversed(self.facts) if fact.status == "unfinished"), None)
+
+    def run(self, name: str) -> RunFact:
+        """Return the run of that id, or the only one whose id begins like that.
+
+        Raises:
+            InvalidInputError: There is none, or there are several.
+        """
+        found = [fact for fact in self.facts if fact.run == name] or [
+            fact for fact in self.facts if fact.run.startswith(name)
+        ]
+        if len(found) != 1:
+            what = "no run" if not found else f"{len(found)} runs"
+            raise InvalidInputError(f"there is {what} {name}", hint="see: rollbackctl runs")
+        return found[0]
+
+
+def read_history(store: FileRunStore) -> History:
+    """Read every run of the workspace; writes nothing.
+
+    Raises:
+        InvalidInputError: A run's plan or journal is damaged; the file and the line are named.
+    """
+    facts, records = [], []
+    for run in store.runs():
+        value = store.plan(run)
+        checkpoint = _fold(store, run, value)
+        facts.append(_run_fact(run, value, checkpoint))
+        records.append(RunRecord(run, value["operation"], value["incident"], _put_back(value), checkpoint))
+    return History(tuple(facts), holds_in_force(records))
+
+
+def read_run(store: FileRunStore, run: str, states: dict[str, type[State]]) -> tuple[PlanDocument, Checkpoint]:
+    """Read one run's plan and what its entries add up to.
+
+    Raises:
+        InvalidInputError: They are damaged, or do not belong together.
+    """
+    value = store.plan(run)
+    try:
+        document = read_document(value, states)
+    except ValueError as error:
+        raise InvalidInputError(f"{run_folder(run)}/plan.json: {error}", hint="restore it from a backup") from error
+    return document, _fold(store, run, value)
+
+
+def _fold(store: FileRunStore, run: str, value: dict[str, Any]) -> Checkpoint:
+    try:
+        return fold(store.entries(run), plan=value["id"], run=run, steps=(step["id"] for step in value["steps"]))
+    except (ValueError, KeyError) as error:
+        raise InvalidInputError(f"{run_folder(run)}/journal.jsonl: {error}", hint="restore it from a backup") from error
+
+
+def _put_back(value: dict[str, Any]) -> dict[str, Any]:
+    """The states that end this run's holds."""
+    states: dict[str, Any] = value["prior_state"] | value["facts"].get("put_back", {})
+    return states
+
+
+def _run_fact(run: str, value: dict[str, Any], checkpoint: Checkpoint) -> RunFact:
+    facts, first = value["facts"], checkpoint.invocations[0]
+    return RunFact(
+        run=run,
+        operation=value["operation"],
+        status=checkpoint.status,
+        name=value["name"],
+        incident=value["incident"],
+        spec_digest=content_id(value["spec"]),
+        plan=value["id"],
+        at=checkpoint.entries[0].at,
+        by=first.user,
+        host=first.host,
+        trigger=facts.get("trigger"),
+        cutoff=facts.get("cutoff"),
+        withdrawn=(facts.get("withdrawn") or {}).get("version"),
+        target=(facts.get("target") or {}).get("version"),
+        failed_check=checkpoint.has_failed_check,
+    )

@@ -1,0 +1,268 @@
+"""Stopping a bad model at once, and putting back what was: no plan, no gate, no model load."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from bot_core.ai.quarantine import read_quarantines
+from bot_core.foundation.errors import BotCoreError
+from rollbackctl.core.address import Address
+from rollbackctl.core.document import PlanDocument
+from rollbackctl.core.errors import GateBlockedError, InvalidInputError, LockedError, RollbackError
+from rollbackctl.core.observation import ChecklistFact, HoldFact, JournalFact, Observation
+from rollbackctl.core.plan import Change, Desired, Phase, Plan, Target, constant
+from rollbackctl.core.planner import make_steps
+from rollbackctl.core.report import Report
+from rollbackctl.core.state import RUN_ACTOR, RUN_ID, State, state_json
+from rollbackctl.engine.apply import Context, carry_out
+from rollbackctl.engine.history import History, read_run
+from rollbackctl.engine.observe import plan_binding
+from rollbackctl.engine.rollback import stored_spec
+from rollbackctl.engine.session import Session, new_run, next_order
+from rollbackctl.engine.steps import Run
+from rollbackctl.kinds import Kind
+from rollbackctl.kinds.decision_event import event_desired
+from rollbackctl.spec.document import Spec
+
+_STOP_WAIT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a hold came to.
+
+    Attributes:
+        report: The run that placed it; None when everything was held already.
+        holds: Every hold in force afterwards.
+        problems: What could not be held, with the reason; the rest is held all the same.
+    """
+
+    report: Report | None
+    holds: tuple[HoldFact, ...]
+    problems: tuple[str, ...] = ()
+
+
+def hold_targets(kinds: Mapping[str, Kind], spec: Spec) -> dict[Address, Target]:
+    """Return how each resource that can be held is held."""
+    return {
+        Address(name, wish.name): wish.hold
+        for name, kind in kinds.items()
+        for wish in _holds_of(kind, spec)
+        if wish.hold is not None
+    }
+
+
+def _holds_of(kind: Kind, spec: Spec) -> Iterable[Desired]:
+    hold = getattr(kind, "hold", None)
+    return () if hold is None else hold(spec)
+
+
+def place(session: Session, spec: Spec, incident: str | None, reason: str) -> Held:
+    """Hold everything that can be held; a live run is asked to stop after its current step first.
+
+    It is never refused: what cannot be read is named, and the rest is held. After a crash the same call goes on.
+
+    Raises:
+        LockedError: Somebody holds the workspace and did not stop in time.
+    """
+    actor = session.workspace.actor
+    stopping = session.store.holder() is not None
+    if stopping:
+        session.stop.ask(f"{actor.user}@{actor.host}")
+    wait_s = max(session.lock_timeout_s, _STOP_WAIT_S) if stopping else session.lock_timeout_s
+    with session.store.lock(session.holder("hold"), wait_s) as name_holder:
+        session.stop.clear()
+        history, problems = _history(session)
+        if history.unfinished is not None and history.unfinished.operation == "hold":
+            continue_operation(session, history, name_holder)
+            history, problems = _history(session)
+        document, broken = _hold_document(session, spec, incident, reason, history)
+        problems += broken
+        if not any(step.phase is Phase.HOLD for step in document.plan.steps):
+            return Held(None, history.holds, tuple(problems))
+        report = carry_out_operation(session, spec, document, history, name_holder)
+        return Held(report, _history(session)[0].holds, tuple(problems))
+
+
+def _history(session: Session) -> tuple[History, list[str]]:
+    """The earlier runs; a damaged one must not keep anybody from holding."""
+    try:
+        return session.history(), []
+    except (RollbackError, BotCoreError) as error:
+        return History(), [f"earlier runs are not known: {error}"]
+
+
+def _hold_document(
+    session: Session, spec: Spec, incident: str | None, reason: str, history: History
+) -> tuple[PlanDocument, list[str]]:
+    kinds = session.workspace.registry.bind(plan_binding(session.workspace, spec))
+    in_force = {hold.address: hold for hold in history.holds}
+    base: dict[Address, State | None] = {}
+    desired: dict[Address, tuple[Desired, ...]] = {}
+    problems = []
+    for address, target in hold_targets(kinds, spec).items():
+        kind = kinds[address.kind]
+        try:
+            now = kind.observe(address.name)
+        except (RollbackError, BotCoreError, OSError) as error:
+            problems.append(f"{address} could not be held: {error}")
+            continue
+        hold = in_force.get(str(address))
+        if hold is None or session.planner.parse(address, hold.held) != now:
+            base[address] = now
+            desired[address] = (Desired(address.name, Phase.HOLD, target),)
+    metadata = {"reason": reason, "run": RUN_ID, "actor": RUN_ACTOR} | ({"incident": incident} if incident else {})
+    return operation_document(
+        session, spec, "hold", incident, base, desired, "ai_model_hold_placed", metadata, {}
+    ), problems
+
+
+def operation_document(
+    session: Session,
+    spec: Spec,
+    operation: str,
+    incident: str | None,
+    base: Mapping[Address, State | None],
+    desired: Mapping[Address, tuple[Desired, ...]],
+    event: str,
+    metadata: Mapping[str, str],
+    facts: Mapping[str, JsonValue],
+) -> PlanDocument:
+    """Make the plan of an operation that needs no rollback plan; its event is recorded last."""
+    wish = event_desired(spec, event, Phase.RECORD, metadata)
+    address = Address("decision_event", event)
+    all_base = {**base, address: None}
+    all_desired = {**desired, address: (wish,)}
+    changes = tuple(
+        Change(key, all_base[key], wishes[-1].after(all_base[key]), lasting=wishes[-1].lasting)
+        for key, wishes in sorted(all_desired.items())
+    )
+    plan = Plan(
+        name=operation,
+        incident=incident,
+        spec=spec.to_json(),
+        policy=session.workspace.policy_digest,
+        facts=facts,
+        base=all_base,
+        inputs={},
+        changes=changes,
+        steps=make_steps(all_desired, all_base, session.workspace.registry.order),
+        operation=operation,
+    )
+    return PlanDocument(plan=plan, timestamp=session.workspace.now())
+
+
+def carry_out_operation(
+    session: Session, spec: Spec, document: PlanDocument, history: History, name_holder: Callable[[], None]
+) -> Report:
+    """Begin a run of an operation that needs no gates."""
+    run = new_run(session, document)
+    return carry_out(_context(session, spec, document.plan, run, history, name_holder))
+
+
+def _context(
+    session: Session, spec: Spec, plan: Plan, run: str, history: History, name_holder: Callable[[], None]
+) -> Context:
+    return Context(
+        run=Run.open(session.workspace, session.store, plan, spec, run),
+        spec=spec,
+        facts=None,
+        observation=_no_evidence(session, history),
+        order=next_order(session, history),
+        listener=session.listener,
+        asked_to_stop=session.asked_to_stop,
+        name_holder=name_holder,
+    )
+
+
+def _no_evidence(session: Session, history: History) -> Observation:
+    """An operation without gates asks for no evidence but what is held."""
+    return Observation(
+        scope={},
+        policy={},
+        policy_digest=session.workspace.policy_digest,
+        repository="",
+        versions=(),
+        repositories=(),
+        reports=(),
+        journal=JournalFact(),
+        checklist=ChecklistFact(path=""),
+        quality_records={},
+        holds=history.holds,
+    )
+
+
+def continue_operation(session: Session, history: History, name_holder: Callable[[], None]) -> Report:
+    """Go on with an operation that was killed half-way."""
+    fact = history.unfinished
+    if fact is None:
+        raise InvalidInputError("no run is unfinished", hint="see: rollbackctl runs")
+    document, _ = read_run(session.store, fact.run, session.workspace.registry.states)
+    spec = stored_spec(document.plan)
+    return carry_out(_context(session, spec, document.plan, fact.run, history, name_holder))
+
+
+def release(session: Session, spec: Spec) -> Held:
+    """Put back what was beneath every hold, and record it. A resource that somebody changed while it was held stays.
+
+    Raises:
+        LockedError: The holds belong to a run that is not finished.
+        GateBlockedError: It would put a quarantined version back to work.
+    """
+    with session.store.lock(session.holder("hold --release"), session.lock_timeout_s) as name_holder:
+        session.stop.clear()
+        history = session.history()
+        if history.unfinished is not None and history.unfinished.operation == "release":
+            return Held(continue_operation(session, history, name_holder), ())
+        if history.unfinished is not None:
+            fact = history.unfinished
+            raise LockedError(
+                f"the holds belong to run {fact.run}, which is not finished",
+                hint=f"continue it with its plan: rollbackctl apply PLAN\n"
+                f"or close it first: rollbackctl abandon {fact.run} --reason TEXT",
+            )
+        if not history.holds:
+            return Held(None, ())
+        document, changed = _release_document(session, spec, history)
+        report = carry_out_operation(session, spec, document, history, name_holder)
+        run = Run.open(session.workspace, session.store, document.plan, spec, report.run)
+        for hold in changed:
+            run.record("released", {"address": hold.address, "hold": hold.run})
+        notes = tuple(f"{hold.address} was changed while it was held; it stays as it is" for hold in changed)
+        return Held(report, session.history().holds, notes)
+
+
+def _release_document(session: Session, spec: Spec, history: History) -> tuple[PlanDocument, list[HoldFact]]:
+    kinds = session.workspace.registry.bind(plan_binding(session.workspace, spec))
+    base: dict[Address, State | None] = {}
+    desired: dict[Address, tuple[Desired, ...]] = {}
+    changed: list[HoldFact] = []
+    for hold in history.holds:
+        address = Address.parse(hold.address)
+        now = kinds[address.kind].observe(address.name)
+        if now != session.planner.parse(address, hold.held):
+            changed.append(hold)
+            continue
+        beneath = session.planner.parse(address, hold.base)
+        _refuse_quarantined(session, spec, address, beneath)
+        base[address] = now
+        desired[address] = (Desired(address.name, Phase.RELEASE, constant(beneath)),)
+    incident = history.holds[0].incident
+    holds = ", ".join(sorted({hold.run for hold in history.holds}))
+    metadata = {"holds": holds, "run": RUN_ID, "actor": RUN_ACTOR} | ({"incident": incident} if incident else {})
+    event = "ai_model_hold_released"
+    return operation_document(session, spec, "release", incident, base, desired, event, metadata, {}), changed
+
+
+def _refuse_quarantined(session: Session, spec: Spec, address: Address, beneath: State | None) -> None:
+    if address.kind != "serving" or beneath is None:
+        return
+    quarantined = {item.version for item in read_quarantines(session.workspace.root / spec.spec.model.repository)}
+    models = (state_json(beneath) or {}).get("models")
+    versions = {str(model["version"]) for model in models.values()} if isinstance(models, dict) else set()  # type: ignore[index,call-overload]
+    if versions & quarantined:
+        raise GateBlockedError(
+            f"{address} would serve {', '.join(sorted(versions & quarantined))} again, which is quarantined",
+            hint="make a plan that restores a good version: rollbackctl plan PLAN",
+        )

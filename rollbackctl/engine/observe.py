@@ -1,0 +1,145 @@
+"""Reading a whole workspace into one value, and the states of the resources that a plan names."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from bot_core.ai.checklist import post_incident_section
+from bot_core.foundation.digest import sha256_hex
+from bot_core.foundation.safe_file import read_inside_or_none
+from rollbackctl.core.address import Address
+from rollbackctl.core.errors import InvalidInputError, RollbackError
+from rollbackctl.core.facts import Facts
+from rollbackctl.core.observation import Observation, VersionFact
+from rollbackctl.core.plan import Desired
+from rollbackctl.core.state import State, state_json
+from rollbackctl.engine.evidence import (
+    find_manifests,
+    observe_checklist,
+    observe_quality_records,
+    observe_reports,
+    repository_fact,
+)
+from rollbackctl.engine.history import History
+from rollbackctl.engine.journal_index import observe_journal, served_versions
+from rollbackctl.engine.registry import Registry
+from rollbackctl.engine.versions import Examiner, hmac_keys
+from rollbackctl.engine.workspace import Workspace
+from rollbackctl.kinds import Binding, Kind
+from rollbackctl.spec.document import Spec
+from rollbackctl.spec.resolve import resolve
+
+
+def scope_of(spec: Spec) -> dict[str, str]:
+    """Name what an observation looks at; a plan with another scope cannot be made from it."""
+    body = spec.spec
+    return {
+        "incident": spec.metadata.incident,
+        "repository": body.model.repository,
+        "journal": body.journal.read,
+        "checklist": body.compliance.checklist,
+        "thresholds": body.serving.thresholds or "",
+    }
+
+
+def observe(workspace: Workspace, spec: Spec, history: History) -> Observation:
+    """Read everything that a plan needs to know; writes nothing in the workspace.
+
+    Raises:
+        InvalidInputError: A manifest, the policy or a thresholds file cannot be read.
+    """
+    evidence = observe_evidence(workspace, spec, history)
+    kinds = workspace.registry.bind(plan_binding(workspace, spec))
+    try:
+        facts = resolve(spec, workspace.policy, evidence)
+        addresses: Iterable[Address] = collect_desired(workspace.registry, kinds, spec, facts)
+    except RollbackError:
+        return evidence  # what cannot be planned needs no states; planning says why
+    states = {str(address): state_json(kinds[address.kind].observe(address.name)) for address in sorted(addresses)}
+    return evidence.model_copy(update={"states": states})
+
+
+def plan_binding(workspace: Workspace, spec: Spec) -> Binding:
+    """Tie kinds to a workspace for looking only: there is no run and nothing to fetch."""
+    return Binding(root=workspace.root, spec=spec, fetch=_nothing, now=workspace.clock)
+
+
+def _nothing(digest: str) -> bytes:
+    raise RuntimeError(f"looking at the workspace asked for the bytes of {digest}")
+
+
+def collect_desired(
+    registry: Registry, kinds: Mapping[str, Kind], spec: Spec, facts: Facts
+) -> dict[Address, tuple[Desired, ...]]:
+    """Ask every kind what it desires, by address."""
+    desired: dict[Address, tuple[Desired, ...]] = {}
+    for name in sorted(registry.kinds):
+        for wish in kinds[name].desire(spec, facts):
+            address = Address(name, wish.name)
+            desired[address] = (*desired.get(address, ()), wish)
+    return desired
+
+
+def observe_evidence(workspace: Workspace, spec: Spec, history: History) -> Observation:
+    """Read everything but the states of resources."""
+    root, repository = workspace.root, spec.spec.model.repository
+    manifests = find_manifests(root)
+    if repository not in manifests:
+        raise InvalidInputError(
+            f"{repository}/manifest.json does not exist",
+            hint=f"repositories with a manifest: {', '.join(manifests) or 'none'}; see spec.model.repository",
+        )
+    journal = observe_journal(root, spec.spec.journal.read)
+    examiner = Examiner(root, repository, hmac_keys(workspace.policy, root), served_versions(journal))
+    versions = examiner.examine(manifests[repository])
+    return Observation(
+        scope={**scope_of(spec)},
+        policy=workspace.policy.model_dump(mode="json", exclude_defaults=True),
+        policy_digest=workspace.policy_digest,
+        repository=repository,
+        versions=versions,
+        repositories=tuple(repository_fact(root, path, manifest) for path, manifest in manifests.items()),
+        reports=observe_reports(root),
+        journal=journal.fact,
+        checklist=observe_checklist(root, spec.spec.compliance.checklist, spec.metadata.incident),
+        quality_records=observe_quality_records(root),
+        runs=history.facts,
+        holds=history.holds,
+        inputs=_inputs(workspace, spec, versions),
+    )
+
+
+def _inputs(workspace: Workspace, spec: Spec, versions: tuple[VersionFact, ...]) -> dict[str, str]:
+    """Digest of every input file of the versions, by path."""
+    inputs: dict[str, str] = {}
+    for fact in versions:
+        if fact.sha256 is not None:
+            inputs[f"{spec.spec.model.repository}/{fact.file}"] = fact.sha256
+        if fact.attestation is not None:
+            inputs |= fact.attestation.digests
+        if fact.walk_forward is not None:
+            inputs[fact.walk_forward.path] = fact.walk_forward.digest
+    thresholds = spec.spec.serving.thresholds
+    if thresholds is not None:
+        data = read_inside_or_none(workspace.root, thresholds)
+        if data is None:
+            raise InvalidInputError(
+                f"spec.serving.thresholds: {thresholds} does not exist", hint="name a YAML file of the workspace"
+            )
+        inputs[thresholds] = sha256_hex(data)
+    return inputs
+
+
+def guess_incident(workspace: Workspace, checklist: str) -> str:
+    """Name the incident of the checklist's last post-incident review; "unnamed" where none is found."""
+    data = read_inside_or_none(workspace.root, checklist)
+    text = data.decode(errors="replace") if data is not None else ""
+    names: list[str] = re.findall(r"\b[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*-\d[\w-]*", text)
+    for name in reversed(names):
+        if post_incident_section(text, name) is not None:
+            return name
+    return "unnamed"
+
+
+def observed_states(kinds: Mapping[str, Kind], addresses: Iterable[Address]) -> dict[Address, State | None]:
+    """Read the states of resources."""
+    return {address: kinds[address.kind].observe(address.name) for address in addresses}

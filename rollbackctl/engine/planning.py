@@ -1,0 +1,221 @@
+"""From a rollback plan and an observation to a plan: nothing here reads or writes anything."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
+
+from rollbackctl.core.address import Address
+from rollbackctl.core.document import PlanDocument
+from rollbackctl.core.errors import InvalidInputError
+from rollbackctl.core.facts import Facts, Pinned
+from rollbackctl.core.gate import Verdict
+from rollbackctl.core.observation import HoldFact, Observation
+from rollbackctl.core.plan import PHASES, Change, Phase, Plan
+from rollbackctl.core.planner import is_settled, make_changes, make_steps, simulate, stays_on_undo
+from rollbackctl.core.state import State, content_id
+from rollbackctl.engine.observe import collect_desired, scope_of
+from rollbackctl.engine.registry import Registry
+from rollbackctl.gates import Case
+from rollbackctl.kinds import Binding
+from rollbackctl.spec.document import Policy, Spec
+from rollbackctl.spec.resolve import earlier_run, resolve
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Makes plans from observations; holds what is the same for all of them."""
+
+    registry: Registry
+    policy: Policy
+
+    def make(self, spec: Spec, observation: Observation, timestamp: str, cutoff: str | None = None) -> PlanDocument:
+        """Make a plan, with every gate judged.
+
+        Args:
+            spec: The rollback plan.
+            observation: The evidence and the states.
+            timestamp: When it is made.
+            cutoff: The cut-off of an earlier plan that this one is compared with; None: all reports count.
+
+        Raises:
+            InvalidInputError: The observation is of other files than the plan names, or the plan names what is missing.
+            GateBlockedError: No version may be the target.
+        """
+        self._require_scope(spec, observation)
+        self._refuse_changed_spec(spec, observation)
+        facts = resolve(spec, self.policy, observation, cutoff)
+        kinds = self.registry.bind(_pure_binding(spec))
+        desired = collect_desired(self.registry, kinds, spec, facts)
+        base = self.base_world(desired, observation, spec.metadata.incident)
+        changes = make_changes(desired, base)
+        settled = is_settled(changes)
+        plan = Plan(
+            name=spec.metadata.name,
+            incident=spec.metadata.incident,
+            spec=spec.to_json(),
+            policy=observation.policy_digest,
+            facts=facts.identity(),
+            base=base,
+            inputs=_inputs(facts, observation, spec),
+            changes=changes,
+            steps=() if settled else make_steps(desired, base, self.registry.order),
+            gates=self._gates(spec),
+            checks=self._checks(spec),
+            expires_after=self.policy.expires_after,
+        )
+        earlier = earlier_run(spec, observation)
+        return PlanDocument(
+            plan=plan,
+            timestamp=timestamp,
+            verdicts=() if settled else self.judge(plan, spec, facts, observation, PHASES),
+            candidates=facts.candidates,
+            trigger=_trigger(facts, observation),
+            left_alone=facts.left_alone,
+            undo=_undo_preview(changes, facts.withdrawn),
+            diagnostics=_diagnostics(spec, observation, self.registry, settled=settled),
+            settled_by=earlier.run if settled and earlier else None,
+        )
+
+    def judge(
+        self, plan: Plan, spec: Spec, facts: Facts, observation: Observation, phases: Iterable[Phase]
+    ) -> tuple[Verdict, ...]:
+        """Judge the gates that guard some phases."""
+        case = Case(spec, self.policy, facts, observation, simulate(plan.steps, plan.base))
+        wanted = set(phases)
+        return tuple(self.registry.gates[name]().judge(case) for phase, name in plan.gates if phase in wanted)
+
+    def base_world(
+        self, addresses: Iterable[Address], observation: Observation, incident: str | None
+    ) -> dict[Address, State | None]:
+        """Return the states beneath the incident's holds.
+
+        Raises:
+            InvalidInputError: The observation lacks a resource.
+        """
+        missing = [str(address) for address in addresses if str(address) not in observation.states]
+        if missing:
+            raise InvalidInputError(
+                f"the observation does not hold {', '.join(sorted(missing))}",
+                hint="observe for this plan, on the host: rollbackctl observe PLAN --out world.json",
+            )
+        holds = {hold.address: hold for hold in observation.holds if hold.incident in (None, incident)}
+        return {address: self._beneath(address, observation, holds) for address in addresses}
+
+    def parse(self, address: Address, value: JsonValue) -> State | None:
+        """Read a state of the address's kind."""
+        return None if value is None else self.registry.kinds[address.kind].state.model_validate(value)
+
+    def _beneath(self, address: Address, observation: Observation, holds: Mapping[str, HoldFact]) -> State | None:
+        now = self.parse(address, observation.states[str(address)])
+        hold = holds.get(str(address))
+        # A hold that somebody broke by hand is none: what is there now is what the plan starts from.
+        if hold is not None and self.parse(address, hold.held) == now:
+            return self.parse(address, hold.base)
+        return now
+
+    @staticmethod
+    def _require_scope(spec: Spec, observation: Observation) -> None:
+        wanted = scope_of(spec)
+        other = [key for key, value in wanted.items() if observation.scope.get(key) != value]
+        if other:
+            found = ", ".join(
+                f"{key} {observation.scope.get(key) or 'none'}, not {wanted[key] or 'none'}" for key in other
+            )
+            raise InvalidInputError(
+                f"the observation was made for {found}",
+                hint="observe for this plan, on the host: rollbackctl observe PLAN --out world.json",
+            )
+
+    @staticmethod
+    def _refuse_changed_spec(spec: Spec, observation: Observation) -> None:
+        earlier = earlier_run(spec, observation)
+        if earlier is not None and earlier.spec_digest != content_id(spec.to_json()):
+            raise InvalidInputError(
+                f"run {earlier.run} was made from another version of the rollback plan {spec.metadata.name}",
+                hint="give the changed plan a new metadata.name",
+            )
+
+    def _gates(self, spec: Spec) -> tuple[tuple[Phase, str], ...]:
+        names = [name for name, gate in self.registry.gates.items() if gate.always or name in spec.spec.gates]
+        pairs = [(self.registry.gates[name].guards, name) for name in names]
+        return tuple(sorted(pairs, key=lambda pair: (PHASES.index(pair[0]), pair[1])))
+
+    def _checks(self, spec: Spec) -> tuple[str, ...]:
+        checks = self.registry.checks.items()
+        return tuple(name for name, check in checks if check.always or check.section in spec.spec.checks)
+
+
+def facts_of(plan: Plan, observation: Observation) -> Facts:
+    """Return a stored plan's facts, with the manifests as they are now."""
+    value: dict[str, Any] = dict(plan.facts)
+    return Facts(
+        incident=value["incident"],
+        trigger=value["trigger"],
+        withdrawn=Pinned(**value["withdrawn"]),
+        target=Pinned(**value["target"]),
+        serve_as=tuple(value["serve_as"]),
+        pinned=tuple(value["pinned"]),
+        cutoff=value["cutoff"],
+        repository=value["repository"],
+        repositories=observation.repositories,
+    )
+
+
+def _pure_binding(spec: Spec) -> Binding:
+    """Tie kinds to nothing: only what they desire is asked."""
+
+    def refuse(*_: object) -> Any:
+        raise RuntimeError("a kind touched the workspace while saying what it desires")
+
+    return Binding(root=Path("/nonexistent"), spec=spec, fetch=refuse, now=refuse)
+
+
+def _inputs(facts: Facts, observation: Observation, spec: Spec) -> dict[str, str]:
+    """Digests of the files that this plan rests on: artifacts, bundles, walk-forward and pinned reports, thresholds."""
+    wanted = {spec.spec.serving.thresholds} if spec.spec.serving.thresholds else set()
+    for fact in observation.versions:
+        if fact.version in (facts.withdrawn.version, facts.target.version):
+            wanted.add(f"{facts.repository}/{fact.file}")
+            wanted |= set(fact.attestation.digests) if fact.attestation else set()
+            wanted |= {fact.walk_forward.path} if fact.walk_forward else set()
+    reports = {report.path: report.digest for report in observation.reports if report.path in facts.pinned}
+    return dict(sorted(({p: d for p, d in observation.inputs.items() if p in wanted} | reports).items()))
+
+
+def _trigger(facts: Facts, observation: Observation) -> dict[str, JsonValue] | None:
+    report = next((report for report in observation.reports if report.path == facts.trigger), None)
+    if report is None:
+        return None
+    decided: dict[str, JsonValue] = {role: item.status for role, item in (report.sign_off or {}).items()}
+    return {"path": report.path, "summary": report.summary, "severity": report.severity, "sign_off": decided}
+
+
+def _undo_preview(changes: Iterable[Change], withdrawn: Pinned) -> tuple[tuple[str, str], ...]:
+    names = names_of(withdrawn)
+    lasting = [change for change in changes if change.lasting and change.before != change.after]
+    return tuple((str(change.address), stays_on_undo(change, names)) for change in lasting)
+
+
+def names_of(version: Pinned) -> frozenset[str]:
+    """Return every text that names a version in a state."""
+    return frozenset({version.version, version.sha256, version.canonical, version.source} - {""})
+
+
+def _diagnostics(spec: Spec, observation: Observation, registry: Registry, *, settled: bool) -> tuple[str, ...]:
+    incident = spec.metadata.incident
+    notes = []
+    for hold in observation.holds:
+        own = hold.incident in (None, incident)
+        word = "beneath which this plan looks" if own else "which this plan may not touch"
+        notes.append(f"{hold.address} is held by {hold.run} for {hold.incident or 'no incident'}, {word}")
+    if settled and any(hold.incident in (None, incident) for hold in observation.holds):
+        notes.append("the holds are still in place; release them: rollbackctl hold --release")
+    malformed = observation.journal.malformed
+    if malformed:
+        notes.append(f"the decision journal has {len(malformed)} unreadable line(s): {', '.join(malformed[:3])}")
+    if registry.plugins:
+        notes.append(f"plug-ins loaded: {', '.join(registry.plugins)}")
+    return tuple(notes)

@@ -1,0 +1,194 @@
+"""Applying a rollback plan: find the unfinished run, else plan, and carry it out under the lock."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from rollbackctl.core.document import PlanDocument
+from rollbackctl.core.errors import InvalidInputError, LockedError, StalePlanError
+from rollbackctl.core.gate import Answer
+from rollbackctl.core.observation import RunFact
+from rollbackctl.core.plan import Phase, Plan
+from rollbackctl.core.report import Report
+from rollbackctl.core.state import content_id
+from rollbackctl.core.target import undecided
+from rollbackctl.engine.apply import Context, blocked, carry_out
+from rollbackctl.engine.history import History, read_run
+from rollbackctl.engine.observe import observe, observe_evidence
+from rollbackctl.engine.planning import facts_of
+from rollbackctl.engine.session import Session, new_run, next_order
+from rollbackctl.engine.staleness import require_fresh
+from rollbackctl.engine.steps import Run
+from rollbackctl.gates.report_signoff import SETTLED, later_reports
+from rollbackctl.spec.document import Spec
+from rollbackctl.spec.resolve import required_roles
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What an apply came to: the plan, and the run's report; None when there was nothing to do."""
+
+    document: PlanDocument
+    report: Report | None
+
+
+def find_run(session: Session, spec: Spec, plan_id: str | None = None) -> RunFact | None:
+    """Return the unfinished run that applying this plan would continue; None when there is no unfinished run.
+
+    Raises:
+        LockedError: The unfinished run is another plan's, or was begun on another host.
+    """
+    fact = session.history().unfinished
+    if fact is None:
+        return None
+    same = fact.operation == "rollback" and (
+        fact.plan == plan_id
+        if plan_id is not None
+        else (fact.name, fact.incident, fact.spec_digest)
+        == (spec.metadata.name, spec.metadata.incident, content_id(spec.to_json()))
+    )
+    host = session.workspace.actor.host
+    if same and fact.host != host:
+        raise LockedError(
+            f"run {fact.run} was begun on host {fact.host}; this is {host}",
+            hint=f"on {fact.host}: rollbackctl apply PLAN\nor close it: rollbackctl abandon {fact.run} --reason TEXT",
+        )
+    if not same:
+        raise unfinished_error(fact)
+    return fact
+
+
+def unfinished_error(fact: RunFact) -> LockedError:
+    """Word that another plan's run must be ended first."""
+    return LockedError(
+        f"run {fact.run} of {fact.name} ({fact.incident}) is unfinished, begun by {fact.by} at {fact.at}",
+        hint=f"continue it: rollbackctl apply with its plan (rollbackctl report {fact.run} shows it)\n"
+        f"lead it back: rollbackctl undo {fact.run}\n"
+        f"close it and hand its holds on: rollbackctl abandon {fact.run} --reason TEXT",
+    )
+
+
+def start(session: Session, spec: Spec, shown: PlanDocument, *, saved: bool, all_or_nothing: bool = False) -> Applied:
+    """Begin a run of a plan that somebody has seen.
+
+    Args:
+        session: The session.
+        spec: The rollback plan.
+        shown: The plan as it was shown or saved.
+        saved: Whether it comes from a file, so that its expiry counts.
+        all_or_nothing: Refuse to begin while any gate blocks.
+
+    Raises:
+        StalePlanError: The world is not the one that the plan starts from.
+        LockedError: Somebody else works on the workspace, or holds a resource for another incident.
+        GateBlockedError: A gate blocks; see `carry_out`.
+    """
+    facts: Any = shown.plan.facts
+    with session.store.lock(session.holder("apply"), session.lock_timeout_s) as name_holder:
+        session.stop.clear()
+        history = session.history()
+        if history.unfinished is not None:
+            raise unfinished_error(history.unfinished)
+        observation = observe(session.workspace, spec, history)
+        now = session.planner.make(spec, observation, session.workspace.now(), facts["cutoff"])
+        if not now.has_changes:
+            return Applied(now, None)
+        if saved:
+            require_fresh(shown, now, session.workspace.clock())
+            _require_same_verdict(session, spec, shown, now)
+        elif shown.plan.id != now.plan.id:
+            raise StalePlanError(
+                "the world changed while the plan was shown", hint="look at it again: rollbackctl plan PLAN"
+            )
+        _refuse_foreign_holds(history, spec)
+        _require_gates(now, (Phase.SECURE,) if not all_or_nothing else tuple(Phase), spec)
+        run = new_run(session, now)
+        context = Context(
+            run=Run.open(session.workspace, session.store, now.plan, spec, run),
+            spec=spec,
+            facts=facts_of(now.plan, observation),
+            observation=observation,
+            order=next_order(session, history),
+            listener=session.listener,
+            asked_to_stop=session.should_stop,
+            name_holder=name_holder,
+        )
+        return Applied(now, carry_out(context))
+
+
+def resume(session: Session, fact: RunFact) -> Applied:
+    """Continue an unfinished run of its stored plan.
+
+    Raises:
+        LockedError: Somebody else is at it.
+        GateBlockedError: A gate blocks; see `carry_out`.
+    """
+    with session.store.lock(session.holder("apply"), session.lock_timeout_s) as name_holder:
+        session.stop.clear()
+        history = session.history()
+        if history.unfinished is None or history.unfinished.run != fact.run:
+            raise LockedError(f"run {fact.run} was ended meanwhile", hint="look: rollbackctl status")
+        document, _ = read_run(session.store, fact.run, session.workspace.registry.states)
+        stored = stored_spec(document.plan)
+        _require_policy(session, document.plan)
+        observation = observe_evidence(session.workspace, stored, history)
+        context = Context(
+            run=Run.open(session.workspace, session.store, document.plan, stored, fact.run),
+            spec=stored,
+            facts=facts_of(document.plan, observation),
+            observation=observation,
+            order=next_order(session, history),
+            listener=session.listener,
+            asked_to_stop=session.should_stop,
+            name_holder=name_holder,
+        )
+        return Applied(document, carry_out(context))
+
+
+def stored_spec(plan: Plan) -> Spec:
+    """Return the rollback plan that a stored plan was made from."""
+    return Spec.model_validate_json(json.dumps(dict(plan.spec)))
+
+
+def _require_policy(session: Session, plan: Plan) -> None:
+    if plan.policy != session.workspace.policy_digest:
+        raise InvalidInputError(
+            "the firm's policy has changed since the run began",
+            hint="put the policy back, or abandon the run and plan again",
+        )
+
+
+def _require_gates(document: PlanDocument, phases: tuple[Phase, ...], spec: Spec) -> None:
+    blocking = [
+        verdict for verdict in document.verdicts if verdict.guards in phases and verdict.answer is not Answer.PASS
+    ]
+    if blocking:
+        error = blocked(blocking[0].guards, blocking)
+        error.hint = (
+            f"nothing was changed; to stop the bad model now: rollbackctl hold --incident {spec.metadata.incident}"
+        )
+        raise error
+
+
+def _refuse_foreign_holds(history: History, spec: Spec) -> None:
+    for hold in history.holds:
+        if hold.incident not in (None, spec.metadata.incident):
+            raise LockedError(
+                f"{hold.address} is held for {hold.incident} by {hold.by} since {hold.since} (run {hold.run})",
+                hint="release it first: rollbackctl hold --release, or make the plan for that incident",
+            )
+
+
+def _require_same_verdict(session: Session, spec: Spec, shown: PlanDocument, now: PlanDocument) -> None:
+    """Reports that came since do not count, unless they would turn a pass into waiting."""
+    passed = any(v.gate == "report_signoff" and v.answer is Answer.PASS for v in shown.verdicts)
+    cutoff: Any = now.plan.facts["cutoff"]
+    observation = observe_evidence(session.workspace, spec, session.history())
+    roles = required_roles(spec, session.workspace.policy)
+    late = [r for r in later_reports(observation, cutoff) if undecided(r.sign_off, roles, settled=SETTLED)]
+    if passed and late:
+        names = "\n".join(f"  {report.path}" for report in late)
+        raise StalePlanError(
+            f"{len(late)} new report(s) must be settled that the plan does not know\n{names}",
+            hint="make the plan again: rollbackctl plan PLAN --out FILE",
+        )

@@ -1,0 +1,276 @@
+"""Where runs are kept: one folder a run with its plan, its journal and its evidence, in files that last."""
+
+import grp
+import hashlib
+import json
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from bot_core.foundation.atomic_file import make_folder, write_atomic
+from bot_core.foundation.errors import BotCoreError, LockTimeoutError
+from bot_core.foundation.lock import FileLock
+from bot_core.foundation.safe_file import list_inside, read_inside_or_none
+from bot_core.foundation.strict_json import encode_json, parse_object
+from rollbackctl.core.checkpoint import Entry
+from rollbackctl.core.errors import InvalidInputError, LockedError
+
+STORE = "var/rollbackctl"
+_JOURNAL = "journal.jsonl"
+
+
+class RunStore(Protocol):
+    """What the engine needs of a store; the files below are one, a database may be another."""
+
+    def lock(self, holder: dict[str, Any], timeout_s: float) -> Any:
+        """Hold the workspace; a context manager whose value names the holder when called."""
+
+    def runs(self) -> tuple[str, ...]:
+        """Return the ids of all runs that have begun, oldest first."""
+
+    def create(self, run: str, plan: dict[str, Any]) -> None:
+        """Keep the plan of a new run; the run has begun with its first entry."""
+
+    def plan(self, run: str) -> dict[str, Any]:
+        """Return the plan of a run."""
+
+    def entries(self, run: str) -> tuple[Entry, ...]:
+        """Return a run's entries; a torn last line is forgotten, damage elsewhere is an error."""
+
+    def append(self, run: str, entry: Entry) -> None:
+        """Write one entry; when this returns it survives a power loss."""
+
+    def put(self, run: str, name: str, data: bytes) -> None:
+        """Keep a document of a run under its name."""
+
+    def get(self, run: str, name: str) -> bytes | None:
+        """Return a document of a run; None when there is none."""
+
+
+class FileRunStore:
+    """`var/rollbackctl` in the workspace: `lock`, and `runs/<id>/{plan.json,journal.jsonl,evidence/,report.*}`.
+
+    It belongs to one account (0700, files 0600) or to the policy's group of operators (2770, files 0660); one that
+    anybody else may write is refused.
+    """
+
+    def __init__(self, root: Path, group: str | None = None) -> None:
+        """Name the store; nothing is made before the first write.
+
+        Raises:
+            InvalidInputError: The group does not exist, the store is writable by others, or lies on a network file
+                system, where locks and syncs do not hold.
+        """
+        self._root = root
+        self._folder = root / STORE
+        self._gid = _gid(group)
+        self._refuse_unsafe()
+
+    @contextmanager
+    def lock(self, holder: dict[str, Any], timeout_s: float) -> Iterator[Any]:
+        """Hold the workspace exclusively. The value, called, writes who holds it; a run with nothing to do need not.
+
+        Raises:
+            LockedError: Somebody else holds it; named with host, pid and since when.
+        """
+        self._make(self._folder)
+        lock = FileLock(self._folder / "lock", root=self._root)
+        try:
+            with lock.hold(timeout_s=timeout_s):
+                self._share(self._folder / "lock")
+                yield lambda: lock.write_holder(holder)
+        except LockTimeoutError as error:
+            raise LockedError(
+                f"the workspace is locked by {_holder_words(error.holder)}",
+                hint="wait for it, or watch it: rollbackctl status; to stop a bad model at once: rollbackctl hold",
+            ) from error
+
+    def holder(self) -> str | None:
+        """Say who holds the workspace now; None when nobody does. Writes nothing."""
+        with suppress(BotCoreError):
+            found = FileLock(self._folder / "lock", root=self._root).holder()
+            return None if found is None else _holder_words(found)
+        return None
+
+    def runs(self) -> tuple[str, ...]:
+        """Return the ids of all runs that have begun, by their first call's order."""
+        found = []
+        for run in list_inside(self._root, f"{STORE}/runs"):
+            first = next(iter(self.entries(run)), None)
+            if first is not None:
+                found.append((int(str(first.body.get("order", 0))), run))
+        return tuple(run for _, run in sorted(found))
+
+    def create(self, run: str, plan: dict[str, Any]) -> None:
+        """Keep the plan of a new run."""
+        self._make(self._folder / "runs")
+        self.put(run, "plan.json", encode_json(plan, sort_keys=True, newline=True))
+
+    def plan(self, run: str) -> dict[str, Any]:
+        """Return the plan of a run.
+
+        Raises:
+            InvalidInputError: It is gone or damaged.
+        """
+        data = self.get(run, "plan.json")
+        if data is None:
+            raise InvalidInputError(f"run {run} has no plan.json", hint=_restore_hint(run))
+        return parse_object(data, self._path(run, "plan.json"))
+
+    def entries(self, run: str) -> tuple[Entry, ...]:
+        """Return a run's entries.
+
+        Raises:
+            InvalidInputError: A line is damaged, missing or not in its place; its number is named.
+        """
+        data = read_inside_or_none(self._root, self._path(run, _JOURNAL)) or b""
+        whole = data[: data.rfind(b"\n") + 1]
+        entries, previous = [], ""
+        for number, line in enumerate(whole.splitlines(), 1):
+            try:
+                value = json.loads(line)
+                if value.pop("prev") != previous:
+                    raise ValueError("it does not follow the line before")
+                entries.append(Entry.model_validate(value))
+            except (ValueError, KeyError, AttributeError, ValidationError) as error:
+                raise InvalidInputError(
+                    f"{self._path(run, _JOURNAL)}:{number}: the run journal is damaged", hint=_restore_hint(run)
+                ) from error
+            previous = _chain(line)
+        return tuple(entries)
+
+    def append(self, run: str, entry: Entry) -> None:
+        """Write one entry after cutting off a torn last line; durable when this returns.
+
+        Only this file is ever cut: it is the run's own, and a torn line was never acknowledged.
+        """
+        path = self._root / self._path(run, _JOURNAL)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(path, flags, self._mode)
+        try:
+            if entry.seq == 1:
+                self._share(path)
+                _sync_folder(path.parent)
+            data = _read_all(descriptor)
+            whole = data[: data.rfind(b"\n") + 1]
+            if len(whole) != len(data):
+                os.ftruncate(descriptor, len(whole))
+            lines = whole.splitlines()
+            value = entry.model_dump(mode="json") | {"prev": _chain(lines[-1]) if lines else ""}
+            line = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+            offset = len(whole)
+            while line:
+                written = os.pwrite(descriptor, line, offset)
+                line, offset = line[written:], offset + written
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def put(self, run: str, name: str, data: bytes) -> None:
+        """Keep a document of a run."""
+        path = self._root / self._path(run, name)
+        self._make(path.parent)
+        if read_inside_or_none(self._root, self._path(run, name)) != data:
+            write_atomic(path, data, root=self._root, mode=self._mode)
+            self._share(path)
+
+    def get(self, run: str, name: str) -> bytes | None:
+        """Return a document of a run; None when there is none."""
+        return read_inside_or_none(self._root, self._path(run, name))
+
+    @property
+    def _mode(self) -> int:
+        return 0o600 if self._gid is None else 0o660
+
+    def _path(self, run: str, name: str) -> str:
+        return f"{run_folder(run)}/{name}"
+
+    def _make(self, folder: Path) -> None:
+        missing = [
+            path for path in (folder, *folder.parents) if path.is_relative_to(self._folder) and not path.exists()
+        ]
+        make_folder(self._folder.parent, root=self._root, mode=None)
+        for path in reversed(missing):
+            make_folder(path, root=self._root, mode=0o700)
+            if self._gid is not None:
+                os.chown(path, -1, self._gid)
+                os.chmod(path, 0o2770)  # noqa: S103 - the operators share it
+        if not missing:
+            make_folder(folder, root=self._root, mode=0o700)  # lasting, though a killed predecessor made it
+
+    def _share(self, path: Path) -> None:
+        if stat.S_IMODE(os.stat(path).st_mode) != self._mode:
+            os.chmod(path, self._mode)
+        if self._gid is not None and os.stat(path).st_gid != self._gid:
+            os.chown(path, -1, self._gid)
+
+    def _refuse_unsafe(self) -> None:
+        try:
+            status = os.lstat(self._folder)
+        except FileNotFoundError:
+            return
+        mode = stat.S_IMODE(status.st_mode)
+        group_may_write = bool(mode & 0o020) and status.st_gid != self._gid
+        if not stat.S_ISDIR(status.st_mode) or mode & 0o002 or group_may_write:
+            raise InvalidInputError(
+                f"the run store {STORE} may be written by others (mode {mode:o})",
+                hint=f"find out who did that, then: chmod 700 {STORE}",
+            )
+        if not os.access(self._folder, os.R_OK | os.W_OK | os.X_OK):
+            raise InvalidInputError(
+                f"the run store {STORE} belongs to another account (uid {status.st_uid})",
+                hint="use that account, or have the policy name an operators_group",
+            )
+
+
+def run_folder(run: str) -> str:
+    """Return a run's folder, relative to the workspace."""
+    return f"{STORE}/runs/{run}"
+
+
+def _gid(group: str | None) -> int | None:
+    if group is None:
+        return None
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError as error:
+        raise InvalidInputError(
+            f"config/rollbackctl.yaml: operators_group: there is no group {group}",
+            hint="create the group, or mend the policy",
+        ) from error
+
+
+def _holder_words(holder: Any) -> str:
+    if not holder:
+        return "somebody who has not begun a run yet"
+    words = "{operation} of {user} on {host}, pid {pid}, since {since}, version {version}"
+    return words.format_map(defaultdict(lambda: "?", holder))
+
+
+def _chain(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()[:16]
+
+
+def _read_all(descriptor: int) -> bytes:
+    data = b""
+    while chunk := os.pread(descriptor, 1 << 20, len(data)):
+        data += chunk
+    return data
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _restore_hint(run: str) -> str:
+    return f"restore {run_folder(run)} from a backup; to stop a bad model meanwhile: rollbackctl hold"

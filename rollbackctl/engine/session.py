@@ -1,0 +1,109 @@
+"""One call of the tool on a workspace: its runs, its planner, its lock and its new runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rollbackctl import VERSION
+from rollbackctl.core.document import PlanDocument
+from rollbackctl.engine.events import Listener
+from rollbackctl.engine.history import History, read_history
+from rollbackctl.engine.observe import observe
+from rollbackctl.engine.planning import Planner
+from rollbackctl.engine.runs import FileRunStore
+from rollbackctl.engine.stop import StopRequest
+from rollbackctl.engine.workspace import Workspace
+from rollbackctl.spec.document import Spec
+
+
+@dataclass(frozen=True)
+class Session:
+    """One call of the tool on a workspace.
+
+    Attributes:
+        workspace: The workspace.
+        store: Its runs.
+        listener: Is told what happens.
+        asked_to_stop: Says what asked this process to stop (a signal); None when nothing did.
+        lock_timeout_s: How long to wait for somebody else's lock.
+    """
+
+    workspace: Workspace
+    store: FileRunStore
+    listener: Listener
+    asked_to_stop: Callable[[], str | None]
+    lock_timeout_s: float = 0.0
+
+    @classmethod
+    def open(
+        cls,
+        workspace: Workspace,
+        listener: Listener,
+        asked_to_stop: Callable[[], str | None],
+        lock_timeout_s: float = 0.0,
+    ) -> "Session":
+        """Open a workspace's run store; writes nothing."""
+        store = FileRunStore(workspace.root, workspace.policy.operators_group)
+        return cls(workspace, store, listener, asked_to_stop, lock_timeout_s)
+
+    @property
+    def planner(self) -> Planner:
+        """Makes and judges plans by this workspace's policy."""
+        return Planner(self.workspace.registry, self.workspace.policy)
+
+    def history(self) -> History:
+        """Read all earlier runs."""
+        return read_history(self.store)
+
+    def plan(self, spec: Spec, cutoff: str | None = None) -> PlanDocument:
+        """Make a plan of the workspace as it is; writes nothing."""
+        observation = observe(self.workspace, spec, self.history())
+        return self.planner.make(spec, observation, self.workspace.now(), cutoff)
+
+    def holder(self, operation: str) -> dict[str, Any]:
+        """Say who this is, for those who meet the lock."""
+        actor = self.workspace.actor
+        return {
+            "operation": operation,
+            "user": actor.user,
+            "host": actor.host,
+            "pid": actor.pid,
+            "since": self.workspace.now(),
+            "version": VERSION,
+        }
+
+    def should_stop(self) -> str | None:
+        """Say what asks a run to stop: a signal, or somebody who wants to hold the workspace."""
+        reason = self.asked_to_stop()
+        if reason is None and (by := self.stop.asked_by()) is not None:
+            reason = f"{by} asks for a hold"
+        return reason
+
+    @property
+    def stop(self) -> StopRequest:
+        """Requests of others to stop."""
+        return StopRequest(self.workspace.root)
+
+
+def new_run(session: Session, document: PlanDocument) -> str:
+    """Keep the plan of a new run and return the run's id."""
+    stamp = session.workspace.clock().strftime("%Y%m%dT%H%M%SZ")
+    label = "" if document.plan.operation == "rollback" else f"{document.plan.operation}-"
+    run = base = f"{stamp}-{label}{document.plan.id[:8]}"
+    number = 1
+    while session.store.entries(run):
+        number += 1
+        run = f"{base}-{number}"
+    session.store.create(run, document.to_json())
+    return run
+
+
+def next_order(session: Session, history: History) -> int:
+    """Return the number of the workspace's next invocation; numbers, not clocks, order the runs."""
+    numbers = [
+        int(str(entry.body["order"]))
+        for fact in history.facts
+        for entry in session.store.entries(fact.run)
+        if entry.type == "invocation"
+    ]
+    return max(numbers, default=0) + 1

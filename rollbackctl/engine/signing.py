@@ -1,0 +1,95 @@
+"""Recording a role's decision in audit reports."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bot_core.ai.reports import normalize_role
+from bot_core.ai.signoff import update_sign_off_file
+from bot_core.foundation.errors import BotCoreError
+from rollbackctl.core.errors import InvalidInputError, UsageError
+from rollbackctl.core.observation import ReportFact
+from rollbackctl.core.target import undecided
+from rollbackctl.engine.evidence import observe_reports
+from rollbackctl.engine.history import read_run
+from rollbackctl.engine.rollback import find_run
+from rollbackctl.engine.session import Session
+from rollbackctl.gates.report_signoff import SETTLED
+from rollbackctl.spec.document import Spec
+from rollbackctl.spec.resolve import required_roles
+
+_ROOT = "audit/ai_decision"
+
+
+def reports_of_plan(session: Session, spec: Spec, role: str) -> tuple[str, ...]:
+    """Return the reports that a plan, or its unfinished run, waits for this role to settle.
+
+    Raises:
+        UsageError: No report of the plan waits for the role; those it waits for are named.
+    """
+    fact = find_run(session, spec)
+    if fact is not None:
+        document, _ = read_run(session.store, fact.run, session.workspace.registry.states)
+        pinned = document.plan.facts["pinned"]
+    else:
+        pinned = session.plan(spec).plan.facts["pinned"]
+    roles = required_roles(spec, session.workspace.policy)
+    reports = [report for report in observe_reports(session.workspace.root) if report.path in pinned]  # type: ignore[operator]
+    open_roles = {
+        report.path: [name for name, _ in undecided(report.sign_off, roles, settled=SETTLED)] for report in reports
+    }
+    wanted = tuple(sorted(path for path, names in open_roles.items() if normalize_role(role) in names))
+    if not wanted:
+        waiting = sorted({name for names in open_roles.values() for name in names})
+        raise UsageError(
+            f"no report of this plan waits for the role {role}",
+            hint=f"it waits for: {', '.join(waiting) or 'nobody'}",
+        )
+    return wanted
+
+
+def find_reports(session: Session, names: Iterable[str], cwd: Path) -> tuple[str, ...]:
+    """Return the paths of reports that a person named, relative to the workspace.
+
+    Raises:
+        InvalidInputError: One of them is no report of the workspace.
+    """
+    known: dict[str, ReportFact] = {report.path: report for report in observe_reports(session.workspace.root)}
+    found = []
+    for name in names:
+        absolute = (cwd / name).resolve()
+        root = session.workspace.root
+        relative = absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else name
+        match = next((path for path in (relative, name, f"{_ROOT}/{name}") if path in known), None)
+        if match is None:
+            raise InvalidInputError(
+                f"{name} is no report of this workspace",
+                hint=f"reports lie under {_ROOT}/drift and {_ROOT}/data_quality",
+            )
+        found.append(match)
+    return tuple(found)
+
+
+def sign(session: Session, reports: Iterable[str], role: str, status: str, by: str, notes: str | None) -> None:
+    """Record a decision in each report; the superseded one is kept in it.
+
+    After a crash each report holds its old or its new decision.
+
+    Raises:
+        InvalidInputError: A report cannot be read or signed; those before it are signed.
+    """
+    workspace = session.workspace
+    for report in reports:
+        try:
+            update_sign_off_file(
+                workspace.root,
+                report,
+                role=role,
+                status=status,
+                signed_by=by,
+                notes=notes,
+                roles=workspace.policy.roles,
+                now=workspace.clock(),
+                recorded_by={"user": workspace.actor.user, "host": workspace.actor.host},
+            )
+        except BotCoreError as error:
+            raise InvalidInputError(error.problem, hint=error.hint or "mend the report, then sign it again") from error

@@ -1,0 +1,61 @@
+"""Why a saved plan may not be applied any more; every difference is named."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import JsonValue
+
+from rollbackctl.core.document import PlanDocument
+from rollbackctl.core.errors import StalePlanError
+from rollbackctl.core.plan import Plan
+from rollbackctl.engine.steps import describe
+from rollbackctl.spec.document import seconds
+
+_AGAIN = "make the plan again: rollbackctl plan PLAN --out FILE"
+
+
+def require_fresh(saved: PlanDocument, now: PlanDocument, clock: datetime) -> None:
+    """Compare a saved plan with the one that the same rollback plan gives now.
+
+    Raises:
+        StalePlanError: It has expired, or the world, an input or a decision has changed; all differences are named.
+    """
+    made = datetime.fromisoformat(saved.timestamp)
+    expires = made + timedelta(seconds=seconds(saved.plan.expires_after))
+    if clock < made:
+        raise StalePlanError(f"the plan was made at {saved.timestamp}, which has not come yet", hint="mend the clock")
+    if clock >= expires:
+        raise StalePlanError(f"the plan expired at {expires.isoformat()}", hint=_AGAIN)
+    if saved.plan.id != now.plan.id:
+        lines = list(differences(saved.plan, now.plan)) or ["the steps differ"]
+        raise StalePlanError("\n".join(["the world has changed since the plan was made", *lines]), hint=_AGAIN)
+
+
+def differences(saved: Plan, now: Plan) -> Iterator[str]:
+    """Name everything that differs between two plans of the same rollback plan, one line each."""
+    for address in sorted({*saved.base, *now.base}):
+        before, found = saved.base.get(address), now.base.get(address)
+        if before != found:
+            yield f"  {address}\n    planned {describe(before)}\n    found   {describe(found)}"
+    for path in sorted({*saved.inputs, *now.inputs}):
+        if saved.inputs.get(path) != now.inputs.get(path):
+            yield f"  {path}: sha256 {_short(saved.inputs.get(path))}, now {_short(now.inputs.get(path))}"
+    if saved.policy != now.policy:
+        yield f"  the firm's policy: digest {_short(saved.policy)}, now {_short(now.policy)}"
+    for name in ("trigger", "withdrawn", "target", "pinned", "serve_as"):
+        if saved.facts.get(name) != now.facts.get(name):
+            yield f"  {name}: {_named(saved.facts, name)}, now {_named(now.facts, name)}"
+
+
+def _short(digest: str | None) -> str:
+    return "absent" if digest is None else digest[:12]
+
+
+def _named(facts: Mapping[str, JsonValue], name: str) -> str:
+    value: Any = facts.get(name)
+    if isinstance(value, dict):
+        return str(value.get("version"))
+    if isinstance(value, list):
+        return f"{len(value)} ({', '.join(map(str, value))})"
+    return str(value)

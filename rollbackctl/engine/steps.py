@@ -1,0 +1,177 @@
+"""The step protocol: intent on record, move, look, sync, done on record."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import JsonValue
+
+from bot_core.foundation.atomic_file import sync
+from bot_core.foundation.digest import sha256_hex
+from bot_core.foundation.safe_file import read_inside_or_none
+from rollbackctl.core.address import Address
+from rollbackctl.core.checkpoint import Checkpoint, Entry, EntryType, fold
+from rollbackctl.core.errors import DriftError, InvalidInputError
+from rollbackctl.core.facts import Facts
+from rollbackctl.core.observation import HoldFact
+from rollbackctl.core.plan import Phase, Plan, Step
+from rollbackctl.core.state import State, placeholders, resolve, state_json
+from rollbackctl.engine.runs import FileRunStore
+from rollbackctl.engine.workspace import Workspace
+from rollbackctl.kinds import Binding, Kind
+from rollbackctl.spec.document import Spec
+
+
+@dataclass
+class Run:
+    """One run in hand: its plan, its journal so far, and the kinds tied to it."""
+
+    workspace: Workspace
+    store: FileRunStore
+    plan: Plan
+    run: str
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+
+    @classmethod
+    def open(cls, workspace: Workspace, store: FileRunStore, plan: Plan, spec: Spec, run: str) -> "Run":
+        """Tie kinds to a run and read its journal."""
+        self = cls(workspace, store, plan, run)
+        values = {"id": run, "plan": plan.id}
+        binding = Binding(root=workspace.root, spec=spec, fetch=self.fetch, now=workspace.clock, run=values)
+        self.kinds = workspace.registry.bind(binding)
+        self.checkpoint = fold(store.entries(run), plan=plan.id, run=run, steps=(step.id for step in plan.steps))
+        return self
+
+    def record(self, kind: EntryType, body: dict[str, JsonValue]) -> Entry:
+        """Write one entry; when this returns it survives a power loss."""
+        entry = Entry(
+            seq=self.checkpoint.next_seq,
+            plan=self.plan.id,
+            run=self.run,
+            at=self.workspace.now(),
+            type=kind,
+            body=body,
+        )
+        self.store.append(self.run, entry)
+        self.checkpoint = fold(
+            (*self.checkpoint.entries, entry), plan=self.plan.id, run=self.run, steps=(s.id for s in self.plan.steps)
+        )
+        return entry
+
+    def fetch(self, digest: str) -> bytes:
+        """Return the bytes with a digest, from the plan's inputs or the run's evidence.
+
+        Raises:
+            InvalidInputError: Neither has them any more.
+        """
+        for path, known in self.plan.inputs.items():
+            if known == digest:
+                data = read_inside_or_none(self.workspace.root, path)
+                if data is not None and sha256_hex(data) == digest:
+                    return data
+        data = self.store.get(self.run, f"evidence/blobs/{digest}")
+        if data is None or sha256_hex(data) != digest:
+            raise InvalidInputError(
+                f"no file holds the bytes with sha256 {digest}",
+                hint="restore the artifact that the plan names, then apply again",
+            )
+        return data
+
+    def parse(self, address: Address, value: Any) -> State | None:
+        """Read a state of the address's kind."""
+        return None if value is None else self.kinds[address.kind].state.model_validate(value)
+
+    def expected(self, address: Address) -> State | None:
+        """Return where the run's own steps have left a resource; its state in the base world before the first."""
+        done = [self.checkpoint.begun[step] for step in self.checkpoint.done]
+        last = [begun for begun in done if begun.address == str(address)]
+        return self.parse(address, last[-1].after) if last else self.plan.base[address]
+
+
+@dataclass(frozen=True)
+class StepRunner:
+    """Makes single steps of a run.
+
+    Attributes:
+        run: The run.
+        facts: Whether the plan has them; None for a hold.
+        holds: Holds in force by address: a resource held by somebody else's hold of the incident is taken over.
+        values: Gives the value of a placeholder at the time of asking.
+    """
+
+    run: Run
+    facts: Facts | None
+    holds: Mapping[str, HoldFact]
+    values: Callable[[str], str]
+
+    def make(self, step: Step) -> None:
+        """Make one step, whatever part of it was made before.
+
+        After a crash at any point the resource is in `before` or in `after`, and the same call again leads on.
+
+        Raises:
+            DriftError: The resource is in neither; nothing was moved.
+        """
+        kind, name = self.run.kinds[step.address.kind], step.address.name
+        found = kind.observe(name)
+        begun = self.run.checkpoint.begun.get(step.id)
+        if begun is None:
+            pins = {key: self.values(key) for key in sorted(placeholders(step.after))}
+            after = resolve(step.after, pins)
+            self._require(step, found, (self.run.expected(step.address), after))
+            self._begin(step, pins, found, after)
+        else:
+            after = self.run.parse(step.address, begun.after)
+            self._require(step, found, (self.run.parse(step.address, begun.found), after))
+        if found != after:
+            kind.move(name, found, after)
+        seen = kind.observe(name)
+        if seen != after:
+            raise self._drift(step, seen, (after,))
+        for path in kind.files(name):
+            # Also when nothing was moved: after a kill the bytes may have been seen in the page cache only.
+            sync(self.run.workspace.root / path)
+        self.run.record("done", {"step": step.id})
+
+    def _begin(self, step: Step, pins: Mapping[str, str], found: State | None, after: State | None) -> None:
+        self.run.record(
+            "begun",
+            {
+                "step": step.id,
+                "index": step.index,
+                "phase": step.phase.value,
+                "address": str(step.address),
+                "pins": dict(pins),
+                "found": state_json(found),
+                "after": state_json(after),
+            },
+        )
+
+    def _require(self, step: Step, found: State | None, allowed: tuple[State | None, ...]) -> None:
+        if found in allowed:
+            return
+        hold = self.holds.get(str(step.address))
+        if hold is not None and found == self.run.parse(step.address, hold.held):
+            beneath = self.run.parse(step.address, hold.base)
+            if beneath in allowed or step.phase is Phase.HOLD:
+                return
+        raise self._drift(step, found, allowed)
+
+    def _drift(self, step: Step, found: State | None, wanted: tuple[State | None, ...]) -> DriftError:
+        files = ", ".join(self.run.kinds[step.address.kind].files(step.address.name))
+        expected = " or ".join(dict.fromkeys(describe(state) for state in wanted))
+        return DriftError(
+            f"{step.address} ({files}) is not where step {step.index} expects it\n"
+            f"  expected {expected}\n  found    {describe(found)}",
+            hint="somebody else changed it: put it back and apply again, or close the run: "
+            f"rollbackctl abandon {self.run.run} --reason TEXT",
+        )
+
+
+def describe(state: State | None) -> str:
+    """Return a state as one line of text; fields that are empty are left out."""
+    if state is None:
+        return "(absent)"
+    fields = {key: value for key, value in state.to_json().items() if value not in (None, [], {})}
+    return ", ".join(f"{key} {value}" for key, value in fields.items())

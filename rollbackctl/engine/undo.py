@@ -1,0 +1,168 @@
+"""Leading a run back, and closing one that will not be continued."""
+
+from dataclasses import replace
+
+from pydantic import JsonValue
+
+from rollbackctl.core.address import Address
+from rollbackctl.core.checkpoint import Checkpoint, Entry
+from rollbackctl.core.document import PlanDocument
+from rollbackctl.core.errors import InvalidInputError, LockedError
+from rollbackctl.core.observation import HoldFact, RunFact
+from rollbackctl.core.plan import Change, Plan
+from rollbackctl.core.planner import undo_desired
+from rollbackctl.core.report import Report
+from rollbackctl.core.state import RUN_ACTOR, RUN_ID, State, state_json
+from rollbackctl.engine.history import History, read_run
+from rollbackctl.engine.hold import carry_out_operation, continue_operation, hold_targets, operation_document
+from rollbackctl.engine.observe import plan_binding
+from rollbackctl.engine.rollback import stored_spec, unfinished_error
+from rollbackctl.engine.session import Session, next_order
+from rollbackctl.spec.document import Spec
+
+
+def plan_undo(session: Session, name: str) -> tuple[PlanDocument, Spec]:
+    """Make the plan that leads a rollback's run back; writes nothing.
+
+    It sets the holds and keeps them, leads back each lasting state, and ends with serving detached. A quarantine, and
+    whatever would name a withdrawn version again, stays; both are listed.
+
+    Raises:
+        InvalidInputError: There is no such run, or it is none that can be led back.
+    """
+    history = session.history()
+    fact = _undoable(history, name)
+    document, checkpoint = read_run(session.store, fact.run, session.workspace.registry.states)
+    spec = stored_spec(document.plan)
+    kinds = session.workspace.registry.bind(plan_binding(session.workspace, spec))
+    holds = hold_targets(kinds, spec)
+    in_force = {hold.address: hold for hold in history.holds}
+    changes = tuple(_made(session, document.plan, checkpoint, in_force, fact))
+    now = {a: kinds[a.kind].observe(a.name) for a in {*holds, *(change.address for change in changes)}}
+    beneath = {address: _beneath(session, address, state, in_force) for address, state in now.items()}
+    withdrawn: dict[str, str] = document.plan.facts["withdrawn"]  # type: ignore[assignment]
+    names = frozenset({*withdrawn.values()} - {""})
+    desired, put_back, stays = undo_desired(changes, beneath, holds, names)
+    facts: dict[str, JsonValue] = {
+        "undoes": fact.run,
+        "put_back": {str(address): state_json(state) for address, state in sorted(put_back.items())},
+        "stays": {str(address): reason for address, reason in sorted(stays.items())},
+    }
+    metadata = {"undoes": fact.run, "incident": fact.incident or "", "run": RUN_ID, "actor": RUN_ACTOR}
+    made = operation_document(
+        session,
+        spec,
+        "undo",
+        fact.incident,
+        {a: now[a] for a in desired},
+        desired,
+        "ai_model_rollback_undone",
+        metadata,
+        facts,
+    )
+    back = tuple((str(address), "") for address in sorted(desired) if address not in holds)
+    undo = (*back, *((str(address), reason) for address, reason in sorted(stays.items())))
+    return replace(made, undo=undo), spec
+
+
+def carry_out_undo(session: Session, document: PlanDocument, spec: Spec) -> Report:
+    """Carry an undo out; the run that it leads back is closed first, so that nobody continues it meanwhile.
+
+    Raises:
+        LockedError: Somebody else is at work, or another run is unfinished.
+    """
+    undone = str(document.plan.facts["undoes"])
+    with session.store.lock(session.holder("undo"), session.lock_timeout_s) as name_holder:
+        session.stop.clear()
+        history = session.history()
+        unfinished = history.unfinished
+        if unfinished is not None and unfinished.operation == "undo":
+            return continue_operation(session, history, name_holder)
+        if unfinished is not None and unfinished.run != undone:
+            raise unfinished_error(unfinished)
+        _close(session, history, undone, "undone", {"by": "undo"})
+        return carry_out_operation(session, spec, document, session.history(), name_holder)
+
+
+def abandon(session: Session, name: str, reason: str) -> tuple[RunFact, tuple[HoldFact, ...]]:
+    """Close an unfinished run; its holds stay and are handed to the next plan of the incident.
+
+    Returns:
+        The run, and the holds that stay in force.
+
+    Raises:
+        InvalidInputError: There is no such run, or it is not unfinished.
+        LockedError: It is being continued at this moment.
+    """
+    with session.store.lock(session.holder("abandon"), session.lock_timeout_s):
+        session.stop.clear()
+        history = session.history()
+        fact = history.run(name)
+        if fact.status != "unfinished":
+            raise InvalidInputError(f"run {fact.run} is {fact.status}", hint="only an unfinished run can be abandoned")
+        _close(session, history, fact.run, "abandoned", {"reason": reason})
+        return fact, session.history().holds
+
+
+def _undoable(history: History, name: str) -> RunFact:
+    fact = history.run(name)
+    if history.unfinished is not None and history.unfinished.operation == "undo":
+        return fact
+    if fact.operation != "rollback" or fact.status in ("abandoned", "undone"):
+        what = f"is {fact.status}" if fact.operation == "rollback" else f"is a run of {fact.operation}"
+        raise InvalidInputError(
+            f"run {fact.run} {what}", hint="only a rollback's run can be led back: rollbackctl runs"
+        )
+    return fact
+
+
+def _made(
+    session: Session, plan: Plan, checkpoint: Checkpoint, in_force: dict[str, HoldFact], fact: RunFact
+) -> list[Change]:
+    """The changes that the run has really made; what it only holds is not one of them."""
+    last = {checkpoint.begun[step].address: checkpoint.begun[step] for step in checkpoint.done}
+    made = []
+    for change in plan.changes:
+        begun, hold = last.get(str(change.address)), in_force.get(str(change.address))
+        if begun is not None and (hold is None or hold.run != fact.run):
+            after = session.planner.parse(change.address, begun.after)
+            made.append(replace(change, after=after))
+    return made
+
+
+def _beneath(session: Session, address: Address, now: State | None, in_force: dict[str, HoldFact]) -> State | None:
+    hold = in_force.get(str(address))
+    if hold is not None and session.planner.parse(address, hold.held) == now:
+        return session.planner.parse(address, hold.base)
+    return now
+
+
+def _close(session: Session, history: History, run: str, how: str, body: dict[str, JsonValue]) -> None:
+    """Write the entries that close a run."""
+    if history.run(run).status in ("abandoned", "undone"):
+        return
+    if history.run(run).host != session.workspace.actor.host and how != "abandoned":
+        raise LockedError(f"run {run} was begun on another host", hint="undo it there")
+    entries = session.store.entries(run)
+    plan = entries[0].plan
+    lines: list[tuple[str, dict[str, JsonValue]]] = [
+        (
+            "invocation",
+            {"order": next_order(session, history), "actor": {**session.workspace.actor.to_json()}, "evidence": ""},
+        ),
+        (how, body),
+    ]
+    for offset, (kind, content) in enumerate(lines, 1):
+        session.store.append(
+            run,
+            Entry.model_validate(
+                {
+                    "seq": len(entries) + offset,
+                    "plan": plan,
+                    "run": run,
+                    "at": session.workspace.now(),
+                    "type": kind,
+                    "body": content,
+                }
+            ),
+        )

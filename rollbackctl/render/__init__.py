@@ -1,0 +1,1 @@
+"""A plan or a report as text for people and machines; pure."""

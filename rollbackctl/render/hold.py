@@ -1,0 +1,64 @@
+"""What a hold, an undo or their end came to, as text."""
+
+from collections.abc import Iterable, Sequence
+
+from rollbackctl.core.document import PlanDocument
+from rollbackctl.core.observation import HoldFact, RunFact
+from rollbackctl.core.report import Report
+from rollbackctl.render.escape import plain
+from rollbackctl.render.run import render_holds
+from rollbackctl.render.text import shown
+
+
+def render_hold(
+    report: Report | None, holds: Sequence[HoldFact], problems: Iterable[str], exposure: Iterable[str]
+) -> str:
+    """Return what is held, what could not be, and what is still open in the market."""
+    head = f"Held by run {plain(report.run)}." if report else "Already held; nothing was changed."
+    if not holds:
+        head = "Nothing could be held."
+    lines = [head, *render_holds(holds)]
+    lines += [f"  NOT held: {plain(problem)}" for problem in problems]
+    open_lines = [f"  {plain(line)}" for line in exposure]
+    if open_lines:
+        lines += ["Open exposure", *open_lines]
+    lines.append("This tool closes no position and cancels no order.")
+    incident = next((hold.incident for hold in holds if hold.incident), None)
+    plan = f"a plan of {plain(incident)} takes the hold over" if incident else "a plan takes the hold over"
+    lines += [f"Next: rollbackctl plan PLAN   ({plan})", "      rollbackctl hold --release   (puts back what was)"]
+    return "\n".join(lines) + "\n"
+
+
+def render_release(report: Report | None, notes: Iterable[str]) -> str:
+    """Return what was put back."""
+    lines = [
+        f"Released by run {plain(report.run)}; what was there before the hold is back."
+        if report
+        else "Nothing is held."
+    ]
+    lines += [f"  {plain(note)}" for note in notes]
+    lines.append("Next: rollbackctl status")
+    return "\n".join(lines) + "\n"
+
+
+def render_undo(document: PlanDocument) -> str:
+    """Return what an undo leads back and what it leaves."""
+    back = [address for address, reason in document.undo if not reason]
+    lines = [
+        f"Undo of {plain(str(document.plan.facts['undoes']))}: it sets the holds and keeps them; serving ends detached."
+    ]
+    lines += ["Leads back", *(f"  {plain(address)}" for address in back)] if back else ["Leads nothing back."]
+    stays = [(address, reason) for address, reason in document.undo if reason]
+    lines += ["Leaves", *(f"  {plain(address)}   {plain(reason)}" for address, reason in stays)] if stays else []
+    return "\n".join(lines) + "\n"
+
+
+def render_abandoned(fact: RunFact, holds: Sequence[HoldFact]) -> str:
+    """Return what is left of an abandoned run."""
+    lines = [f"Run {plain(fact.run)} is closed as abandoned (begun by {plain(fact.by)} at {shown(fact.at)})."]
+    if holds:
+        lines += ["Its holds stay, and the next plan of the incident takes them over:", *render_holds(holds)]
+        lines.append("Next: rollbackctl plan PLAN, or put back what was: rollbackctl hold --release")
+    else:
+        lines.append("Nothing is held.  Next: rollbackctl status")
+    return "\n".join(lines) + "\n"

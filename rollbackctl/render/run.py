@@ -1,0 +1,109 @@
+"""A run as text for a person: how it ended, and its whole report."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rollbackctl.core.observation import HoldFact, RunFact
+from rollbackctl.core.plan import Phase
+from rollbackctl.core.report import Report
+from rollbackctl.render.escape import plain
+from rollbackctl.render.text import shown
+
+
+def render_end(report: Report) -> str:
+    """Return what a finished run came to."""
+    lines = [f"Run {plain(report.run)}: {report.verdict}."]
+    facts: Any = report.plan.facts
+    if report.plan.operation == "rollback":
+        target = facts["target"]
+        names = ", ".join(facts["serve_as"])
+        lines.append(
+            f"{plain(target['version'])} (sha256 {shown(target['sha256'])}) serves as {plain(names)}; "
+            f"{plain(facts['withdrawn']['version'])} is withdrawn."
+        )
+    lines += _people(report)
+    lines.append(f"Next: rollbackctl report {plain(report.run)}")
+    return "\n".join(lines) + "\n"
+
+
+def render_report(report: Report) -> str:
+    """Return a run's whole report."""
+    plan = report.plan
+    lines = [
+        f"Run {plain(report.run)}   {plan.operation} {plain(plan.name)}   {plain(str(plan.incident or 'no incident'))}",
+        f"Verdict   {report.verdict}",
+        f"Plan id   {plan.id}",
+        *_people(report),
+        "",
+        "Gates, as they were when their phase began",
+        *_gates(report),
+        "",
+        "Steps",
+        *_steps(report),
+    ]
+    if report.checkpoint.outcomes:
+        lines += ["", "Checks"]
+        lines += [f"  {o.result.value:<12}  {o.check}: {plain(o.summary)}" for o in report.checkpoint.outcomes.values()]
+    if report.checkpoint.waiting:
+        lines += ["", "Waits for"]
+        lines += [f"  {v.gate}: {plain(v.summary)}" for v in report.checkpoint.waiting]
+    return "\n".join(lines) + "\n"
+
+
+def _people(report: Report) -> Iterator[str]:
+    yield f"Started   {plain(report.started_by)} at {shown(report.started_at)}"
+    for person in report.continued_by:
+        yield f"Continued by   {plain(person)}"
+    yield f"Last entry at  {shown(report.ended_at)}"
+
+
+def _gates(report: Report) -> Iterator[str]:
+    found = False
+    for phase, verdicts in report.checkpoint.phases.items():
+        for verdict in verdicts:
+            found = True
+            yield f"  {phase.value:<8}  {verdict.answer.value:<6}  {verdict.gate}: {plain(verdict.summary)}"
+    if not found:
+        yield "  none"
+
+
+def _steps(report: Report) -> Iterator[str]:
+    phase: Phase | None = None
+    for step in report.steps:
+        if step.phase is not phase:
+            phase = step.phase
+            yield f"  {phase.value}"
+        at = f"   {shown(step.at)}" if step.at else ""
+        yield f"    {step.outcome:<6}  {step.index:>2}  {plain(step.address)}{at}"
+
+
+def render_runs(facts: Iterable[RunFact]) -> str:
+    """Return the list of all runs, newest first."""
+    rows = [
+        (
+            f.run,
+            f.operation,
+            f.status,
+            f.incident or "-",
+            f"{f.withdrawn or '-'} -> {f.target or '-'}",
+            f.by,
+            shown(f.at),
+        )
+        for f in facts
+    ]
+    if not rows:
+        return "No runs yet.\n"
+    head = ("RUN", "OPERATION", "STATUS", "INCIDENT", "VERSIONS", "BY", "BEGUN")
+    table = [head, *[tuple(map(plain, row)) for row in reversed(rows)]]
+    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
+    return (
+        "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in table)
+        + "\n"
+    )
+
+
+def render_holds(holds: Iterable[HoldFact]) -> Iterator[str]:
+    """Return one line for each hold in force."""
+    for hold in holds:
+        whom = f"{plain(hold.by)} since {shown(hold.since)} for {plain(hold.incident or 'no incident')}"
+        yield f"  {plain(hold.address)}   held by {whom} ({plain(hold.run)})"

@@ -1,0 +1,219 @@
+"""A plan as text for a person: what blocks first, then the target, then every step."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+from rollbackctl.core.document import PlanDocument
+from rollbackctl.core.gate import Answer, Verdict
+from rollbackctl.core.plan import Action, Phase, Step
+from rollbackctl.core.state import PLACEHOLDER, state_json
+from rollbackctl.core.target import Candidate
+from rollbackctl.render.escape import plain
+
+Paint = Callable[[str, str], str]
+"""Colours a text: (text, colour) -> text."""
+
+SIGNS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.NO_OP: " "}
+_COLOURS = {"+": "green", "~": "yellow", "-": "red", " ": ""}
+_AUDIT = "audit/ai_decision/"
+_INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d(?:\.\d+)?)?\+00:00")
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+
+
+def unpainted(text: str, colour: str) -> str:  # noqa: ARG001 - a Paint
+    """Leave a text as it is."""
+    return text
+
+
+def render(document: PlanDocument, *, plan_path: str = "PLAN", paint: Paint = unpainted) -> str:
+    """Return the plan as text; the same document gives the same text."""
+    if not document.has_changes:
+        return "\n".join([*_no_changes(document), ""])
+    sections = [
+        list(_head(document)),
+        list(_gates(document.verdicts, paint)),
+        list(_target(document.candidates)),
+        ["Steps", *_steps(document.plan.steps, paint)],
+        [*_left_alone(document), *_undo(document)],
+        [f"Note   {plain(note)}" for note in document.diagnostics],
+        [summary(document), *next_lines(document, plan_path)],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def summary(document: PlanDocument) -> str:
+    """Return the one line that sums a plan up."""
+    counts = document.counts()
+    line = (
+        f"Plan: {counts[Action.CREATE]} to add, {counts[Action.UPDATE]} to change, {counts[Action.DELETE]} to destroy."
+    )
+    for verdict in document.blocking:
+        if verdict.answer is Answer.WAITS:
+            roles = len(verdict.waits_for)
+            line += f"  The {verdict.guards.value} waits for {roles} role{'s' if roles != 1 else ''}."
+        else:
+            line += f"  {verdict.gate} blocks the {verdict.guards.value} phase."
+    return line
+
+
+def next_lines(document: PlanDocument, plan_path: str) -> list[str]:
+    """Return what to do next."""
+    blocking = document.blocking
+    hard = [verdict for verdict in blocking if verdict.answer is Answer.BLOCK]
+    if any(verdict.guards is Phase.SECURE for verdict in hard):
+        return [f"Next: mend what blocks; stop the model now:  rollbackctl hold --incident {document.plan.incident}"]
+    if hard:
+        return ["Next: mend what blocks, then plan again; apply would hold and wait before it"]
+    lines = [
+        f"rollbackctl sign-off --plan {plan_path} --role {plain(role)} --status approved --by NAME"
+        for role in sorted({role for verdict in blocking for role in verdict.waits_for})
+    ]
+    lines.append(f"rollbackctl apply {plan_path}" + ("   (holds now, waits before the release)" if blocking else ""))
+    return ["Next: " + lines[0], *(f"      {line}" for line in lines[1:])]
+
+
+def _no_changes(document: PlanDocument) -> Iterator[str]:
+    facts: Mapping[str, Any] = document.plan.facts
+    target, withdrawn = facts["target"]["version"], facts["withdrawn"]["version"]
+    yield f"No changes. {plain(target)} is restored, {plain(withdrawn)} is withdrawn; all is as planned."
+    if document.settled_by:
+        yield f"Done by run {plain(document.settled_by)}.  See: rollbackctl report {plain(document.settled_by)}"
+    yield from (f"Note   {plain(note)}" for note in document.diagnostics)
+
+
+def _head(document: PlanDocument) -> Iterator[str]:
+    facts: Mapping[str, Any] = document.plan.facts
+    versions = f"{facts['withdrawn']['version']} -> {facts['target']['version']}"
+    metadata: Any = document.plan.spec["metadata"]
+    reason = str(metadata.get("reason", "data_drift_alert"))
+    names = ", ".join(facts["serve_as"])
+    head = (f"Rollback {document.plan.incident}", versions, f"served as {names}", reason)
+    yield "   ".join(map(plain, head))
+    trigger: Any = document.trigger
+    if trigger is None:
+        yield "Trigger   none: no alert counts"
+        return
+    decided = ", ".join(f"{role} {status}" for role, status in sorted(trigger["sign_off"].items())) or "nobody decided"
+    yield f"Trigger   {plain(short_path(trigger['path']))}   {plain(trigger['summary'])}   {plain(decided)}"
+    yield f"Plan id   {document.plan.id[:12]}"
+
+
+def _gates(verdicts: Iterable[Verdict], paint: Paint) -> Iterator[str]:
+    yield "Gates"
+    passing = []
+    for verdict in sorted(verdicts, key=lambda item: item.answer is Answer.PASS):
+        if verdict.answer is Answer.PASS:
+            passing.append(verdict)
+            continue
+        word = f"{verdict.guards.value} {'waits' if verdict.answer is Answer.WAITS else 'blocked'}"
+        colour = "yellow" if verdict.answer is Answer.WAITS else "red"
+        yield f"  {paint(f'{word:<16}', colour)}  {verdict.gate}: {plain(verdict.summary)}"
+        yield from _aligned([plain(reason).split("   ", 1) for reason in verdict.reasons], "      ")
+    for verdict in passing:
+        yield f"  {paint('pass'.ljust(16), 'green')}  {verdict.gate}: {plain(verdict.summary)}"
+
+
+def _target(candidates: Iterable[Candidate]) -> Iterator[str]:
+    shown = list(candidates)
+    if not shown:
+        return
+    yield "Target"
+    width = max(len(plain(candidate.version)) for candidate in shown)
+    older = [plain(candidate.version) for candidate in shown if candidate.verdict == "older"]
+    for candidate in shown:
+        if candidate.verdict == "older":
+            continue
+        reasons = [plain(reason) for reason in candidate.reasons] or [""]
+        yield f"  {plain(candidate.version):<{width}}  {candidate.verdict:<9}  {reasons[0]}".rstrip()
+        yield from (f"  {'':<{width}}  {'':<9}  {reason}" for reason in reasons[1:])
+    if older:
+        yield f"  {', '.join(older)}  older, eligible"
+
+
+def _steps(steps: Iterable[Step], paint: Paint) -> Iterator[str]:
+    for phase, group in groupby(steps, key=lambda step: step.phase):
+        yield f"  {phase.value}"
+        for step in group:
+            sign = SIGNS[step.action]
+            until = "   until release" if phase is Phase.HOLD else ""
+            yield f"    {paint(sign, _COLOURS[sign])} {plain(str(step.address))}{until}"
+            yield from _fields(step)
+            if step.note:
+                yield f"        # {plain(step.note)}"
+
+
+def _fields(step: Step) -> Iterator[str]:
+    before, after = flat(state_json(step.before)), flat(state_json(step.after))
+    if step.before is not None and step.after is not None:
+        changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+        yield from _aligned(
+            [(plain(name), f"{shown(before.get(name))} -> {shown(after.get(name))}") for name in changed], "        "
+        )
+        hidden = len({**before, **after}) - len(changed)
+        if hidden:
+            yield f"        # ({hidden} unchanged attribute{'s' if hidden != 1 else ''} hidden)"
+    else:
+        fields = after if step.before is None else before
+        filled = [(plain(name), shown(value)) for name, value in fields.items() if value not in (None, "", [], {})]
+        yield from _aligned(filled, "        ")
+
+
+def flat(value: object, prefix: str = "") -> dict[str, Any]:
+    """Return nested fields as one level of dotted names; lists of texts stay together."""
+    if not isinstance(value, dict):
+        return {}
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        name = f"{prefix}{key}"
+        if isinstance(item, dict):
+            found |= flat(item, f"{name}.")
+        elif isinstance(item, list) and len(item) > 1:
+            found |= {f"{name}[{index}]": entry for index, entry in enumerate(item)}
+        else:
+            found[name] = item[0] if isinstance(item, list) and item else item
+    return found
+
+
+def shown(value: object) -> str:
+    """Return one value for a person: instants and digests short, what only the run knows as such."""
+    if value is None or value in ([], {}):
+        return "(none)"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)
+    if PLACEHOLDER.fullmatch(text):
+        return "(known after apply)"
+    text = PLACEHOLDER.sub("(known after apply)", text)
+    return plain(_DIGEST.sub(r"\1…", _INSTANT.sub(_short_instant, text)))
+
+
+def _short_instant(found: re.Match[str]) -> str:
+    rest = "" if found[3] in (None, ":00") else found[3]
+    return f"{found[1]} {found[2]}{rest}Z"
+
+
+def short_path(path: str) -> str:
+    """Return a report's path below the audit folder."""
+    return path.removeprefix(_AUDIT)
+
+
+def _aligned(rows: Iterable[Iterable[str]], indent: str) -> Iterator[str]:
+    listed = [tuple(row) for row in rows]
+    width = max((len(row[0]) for row in listed if len(row) > 1), default=0)
+    for row in listed:
+        yield f"{indent}{row[0]:<{width}}   {row[1]}" if len(row) > 1 else f"{indent}{row[0]}"
+
+
+def _left_alone(document: PlanDocument) -> Iterator[str]:
+    for path, named in sorted(document.left_alone.items()):
+        yield f"Left alone   {plain(path)} names {plain(named)}"
+
+
+def _undo(document: PlanDocument) -> Iterator[str]:
+    back = [address for address, reason in document.undo if not reason]
+    stays = [address for address, reason in document.undo if reason]
+    if document.undo:
+        yield f"An undo would lead back   {plain(', '.join(back)) or 'nothing'}"
+        yield f"and leave                 {plain(', '.join(stays)) or 'nothing'}"

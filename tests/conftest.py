@@ -1,0 +1,40 @@
+import json
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+FIXTURES = Path(__file__).parent / "fixtures"
+NOW = datetime(2025, 11, 18, 8, 0, tzinfo=UTC)
+
+# Shared machines are slow at times; how long one example takes says nothing about the code.
+settings.register_profile("rollbackctl", deadline=None)
+settings.load_profile("rollbackctl")
+
+
+class Clock:
+    """A clock that stands still until a test sets it."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(NOW)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A copy of the public incident workspace, with the files' own times."""
+    root = tmp_path / "ws"
+    shutil.copytree(FIXTURES / "ws_public", root)
+    for name, mtime in json.loads((FIXTURES / "ws_public.mtimes.json").read_text()).items():
+        os.utime(root / name, (mtime, mtime))
+    return root
