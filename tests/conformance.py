@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from fnmatch import fnmatch
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -34,17 +33,9 @@ from rollbackctl.engine.workspace import Actor, Workspace
 from rollbackctl.gates import Case, Gate
 from rollbackctl.kinds import Binding, Kind
 from rollbackctl.spec.document import Policy, Spec
+from tests.examples import FIXTURE, NOW, RUN, VALUES, make_spec
 from tests.faults import Crash, crashing, every_crash
 
-FIXTURE = Path(__file__).parent / "fixtures" / "ws_public"
-NOW = datetime(2025, 11, 18, 8, 0, tzinfo=UTC)
-RUN = "20251118T080000Z-inc-2025-1117"
-VALUES = {
-    "id": RUN,
-    "time": "2025-11-18T08:00:00+00:00",
-    "actor": "ops@host-1",
-    "signers": "compliance: M. Zielinska; risk: J. Kowal",
-}
 # Files that hold nothing of their own: locks, and copies whose name is the digest of what they hold.
 _LOCKS = ".*.lock"
 _COPIES = "*/artifacts/" + "[0-9a-f]" * 64 + ".json"
@@ -104,7 +95,7 @@ def set_scene(folder: Path) -> Scene:
     """Make the plan of a copy of `ws_public`, and walk it to its end and back, keeping a copy before every move."""
     root = copy_tree(FIXTURE, folder / "work")
     workspace = Workspace(root, lambda: NOW, Actor("ops", 1000, "host-1", 1))
-    spec = Spec.default(name="inc-2025-1117-drift", incident="INC-2025-1117")
+    spec = make_spec()
     observation = observe(workspace, spec, History())
     plan = Planner(workspace.registry, workspace.policy).make(spec, observation, workspace.now()).plan
     kinds = workspace.registry.bind(_binding(spec, plan, root))

@@ -15,6 +15,10 @@ settings.register_profile("rollbackctl", deadline=None)
 settings.load_profile("rollbackctl")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update", action="store_true", help="rewrite the golden files; review the difference like code")
+
+
 class Clock:
     """A clock that stands still until a test sets it."""
 

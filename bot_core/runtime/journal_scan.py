@@ -2,7 +2,7 @@
 
 import codecs
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot_core.foundation.errors import FileFormatError
@@ -28,12 +28,14 @@ class JournalScan:
         malformed: File and line number of each line that is not a JSON object.
         records: File, line number and content of each readable line with one of the needles, in the journal's order.
         files: Size of each file read, in bytes.
+        unended: Number of the last line of each file that does not end with a newline.
     """
 
     lines: int
     malformed: tuple[tuple[str, int], ...]
     records: tuple[tuple[str, int, dict[str, JsonValue]], ...]
     files: Mapping[str, int]
+    unended: Mapping[str, int] = field(default_factory=dict)
 
 
 def scan_journal(root: Path, relative: str, *, needles: Iterable[bytes]) -> JournalScan:
@@ -55,11 +57,14 @@ def scan_journal(root: Path, relative: str, *, needles: Iterable[bytes]) -> Jour
     malformed: list[tuple[str, int]] = []
     records: list[tuple[str, int, dict[str, JsonValue]]] = []
     files: dict[str, int] = {}
+    unended: dict[str, int] = {}
     for name in journal_files(root, relative):
         data = read_inside_or_none(root, name, max_bytes=_MAX_BYTES)
         if data is None:
             continue
         files[name] = len(data)
+        if data and not data.endswith(b"\n"):
+            unended[name] = data.count(b"\n") + 1
         faults: set[int] = set()
         for number, line in _lines_with(data, wanted):
             record = _record(line, name)
@@ -71,7 +76,7 @@ def scan_journal(root: Path, relative: str, *, needles: Iterable[bytes]) -> Jour
         faults.update(number for number, line in odd if _record(line, name) is None)
         lines += count - len(faults)
         malformed += ((name, number) for number in sorted(faults))
-    return JournalScan(lines, tuple(malformed), tuple(records), files)
+    return JournalScan(lines, tuple(malformed), tuple(records), files, unended)
 
 
 def journal_files(root: Path, relative: str) -> tuple[str, ...]:

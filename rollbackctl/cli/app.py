@@ -63,7 +63,11 @@ class App:
         return not quiet and sys.stdin.isatty()
 
     def out(self, text: str) -> None:
-        """Print a result; a dead stdout does not stop a run."""
+        """Print a result for a person; where stdout carries events, it goes to stderr."""
+        self._write(sys.stderr if self.as_json else sys.stdout, text)
+
+    def document(self, text: str) -> None:
+        """Print a result for a machine, always on stdout; a dead stdout does not stop a run."""
         self._write(sys.stdout, text)
 
     def say(self, text: str) -> None:
@@ -137,7 +141,7 @@ class App:
             self._emit("version", "info", f"rollbackctl {VERSION}", {"version": VERSION, "format_version": "1.0"})
         stamp = self.clock().astimezone(UTC).isoformat()
         line = {"@level": level, "@message": message, "@module": "rollbackctl", "@timestamp": stamp, "type": kind}
-        self.out(json.dumps({**line, **fields}, ensure_ascii=True))
+        self.document(json.dumps({**line, **fields}, ensure_ascii=True))
 
     def _log_level(self) -> str:
         named = self.options.get("log_level") or self.environment.get("ROLLBACKCTL_LOG", "info")

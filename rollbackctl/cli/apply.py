@@ -43,7 +43,7 @@ def command(app: App, plan: str, yes: bool, all_or_nothing: bool) -> int:
 
 
 def _apply(app: App, plan: str, *, yes: bool, all_or_nothing: bool) -> "Applied":
-    from rollbackctl.engine.rollback import find_run, resume, start, stored_spec
+    from rollbackctl.engine.rollback import Applied, find_run, resume, start, stored_spec
     from rollbackctl.engine.saved import is_saved_plan, load_document
 
     session = app.session()
@@ -58,6 +58,8 @@ def _apply(app: App, plan: str, *, yes: bool, all_or_nothing: bool) -> "Applied"
         app.say(f"continuing run {fact.run}, begun by {fact.by} at {fact.at}")
         return resume(session, fact)
     document = saved or session.plan(spec)
+    if saved is None and not document.has_changes:
+        return Applied(document, None)
     if saved is None and not yes:
         _ask(app, document, shown_path(plan))
     return start(session, spec, document, saved=saved is not None, all_or_nothing=all_or_nothing)
@@ -67,8 +69,6 @@ def _ask(app: App, document: "PlanDocument", plan: str) -> None:
     """Show the plan and ask; only `yes` is accepted."""
     from rollbackctl.render import text
 
-    if not document.has_changes:
-        return
     if not app.may_ask:
         raise UsageError(
             "apply would ask, and there is nobody to answer",

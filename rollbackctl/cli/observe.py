@@ -34,7 +34,7 @@ def command(app: App, plan: str | None, out: str | None) -> int:
     observation = observe(session.workspace, spec, session.history())
     data = encode_json(observation.model_dump(mode="json"), sort_keys=True, newline=True)
     if out is None:
-        app.out(data.decode())
+        app.document(data.decode())
     else:
         write_outside(Path(out), data)
         app.say(f"saved as {out}; plan from it anywhere: rollbackctl plan PLAN --world {out}")

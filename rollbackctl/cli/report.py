@@ -27,7 +27,7 @@ def command(app: App, run: str, form: str) -> int:
     fact = session.history().run(run)
     document, checkpoint = read_run(session.store, fact.run, session.workspace.registry.states)
     report = make_report(document.plan, fact.run, checkpoint)
-    app.out(
+    app.document(
         json.dumps(report.to_json(), sort_keys=True, indent=2, ensure_ascii=True)
         if form == "json"
         else render_report(report)

@@ -20,5 +20,5 @@ def command(app: App, name: str) -> int:
     """
     from rollbackctl.spec.schema import schemas
 
-    app.out(json.dumps(schemas()[name], indent=2, ensure_ascii=True))
+    app.document(json.dumps(schemas()[name], indent=2, ensure_ascii=True))
     return 0

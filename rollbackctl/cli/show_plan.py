@@ -32,11 +32,11 @@ def show_document(app: App, document: PlanDocument, form: str, plan_path: str) -
     elif form == "json":
         from rollbackctl.render import json_text
 
-        app.out(json_text.render(document))
+        app.document(json_text.render(document))
     elif form == "markdown":
         from rollbackctl.render import markdown
 
-        app.out(markdown.render(document))
+        app.document(markdown.render(document))
     else:
         from rollbackctl.render import text
 

@@ -1,22 +1,25 @@
 """Carrying a plan out: phase by phase, each behind its gates; interrupted or not, the same call leads on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from pydantic import JsonValue
 
 from bot_core.foundation.strict_json import encode_json
 from rollbackctl.checks import Bench
 from rollbackctl.core.address import Address
-from rollbackctl.core.errors import CheckFailedError, DriftError, GateBlockedError, InterruptedRunError
+from rollbackctl.core.errors import CheckFailedError, DriftError, GateBlockedError, InterruptedRunError, StalePlanError
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.gate import Answer, Outcome, Result, Verdict
 from rollbackctl.core.observation import HoldFact, Observation
-from rollbackctl.core.plan import PHASES, Phase, Plan
+from rollbackctl.core.plan import PHASES, Phase, Plan, Step
 from rollbackctl.core.report import Report, make_report
 from rollbackctl.core.state import content_id, state_json
 from rollbackctl.engine.engines import require_acknowledged
 from rollbackctl.engine.events import Event, Listener
 from rollbackctl.engine.evidence import secure_evidence
 from rollbackctl.engine.planning import Planner
+from rollbackctl.engine.staleness import require_unexpired
 from rollbackctl.engine.steps import Run, StepRunner, describe
 from rollbackctl.spec.document import Spec
 
@@ -73,9 +76,9 @@ def carry_out(context: Context) -> Report:
         _enter(context, phase)
         for step in steps:
             if step.id not in context.run.checkpoint.done:
-                _tell_step(context, "apply_start", step.index, f"{step.address}")
+                _tell_step(context, "apply_start", step)
                 runner.make(step)
-                _tell_step(context, "apply_complete", step.index, f"{step.address}: {step.action.value} done")
+                _tell_step(context, "apply_complete", step)
                 _stop_if_asked(context)
         if phase is Phase.HOLD:
             _wait_for_engines(context)
@@ -141,10 +144,12 @@ def signers(plan: Plan, observation: Observation) -> str:
 def _enter(context: Context, phase: Phase) -> None:
     """Judge a phase's gates when it begins for the first time; a begun phase may always be continued."""
     run = context.run
+    if phase is Phase.RELEASE:
+        _look_again(context, first=phase not in run.checkpoint.phases)
     if phase in run.checkpoint.phases:
-        if phase is Phase.RELEASE:
-            _refuse_quarantined(context)
         return
+    if context.facts is not None:
+        _require_unexpired(context)
     verdicts = judge(context, (phase,))
     for verdict in verdicts:
         context.listener(
@@ -171,7 +176,10 @@ def judge(context: Context, phases: tuple[Phase, ...]) -> tuple[Verdict, ...]:
 
 def blocked(phase: Phase, verdicts: list[Verdict]) -> GateBlockedError:
     """Word what a phase waits for."""
-    lines = [f"the {phase.value} phase may not begin"]
+    waits = all(verdict.answer is Answer.WAITS for verdict in verdicts)
+    lines = [f"the {phase.value} {'waits for sign-off' if waits else 'phase may not begin'}"]
+    if phase in (Phase.CHECK, Phase.RELEASE):
+        lines[0] += "; the holds are in place, the target is restored and checked"
     for verdict in verdicts:
         lines.append(f"  {verdict.answer.value}  {verdict.gate}: {verdict.summary}")
         lines += [f"    {reason}" for reason in verdict.reasons]
@@ -179,15 +187,33 @@ def blocked(phase: Phase, verdicts: list[Verdict]) -> GateBlockedError:
     return GateBlockedError("\n".join(lines), waits_for=waits_for)
 
 
-def _refuse_quarantined(context: Context) -> None:
-    """Quarantine is looked at again before anything more is released."""
-    target = context.facts.target.version if context.facts else None
-    for fact in context.observation.versions:
-        if fact.version == target and fact.quarantine is not None:
-            raise GateBlockedError(
-                f"{target} has been quarantined since the release began: {fact.quarantine}",
-                hint=f"choose another target: rollbackctl abandon {context.run.run} --reason TEXT",
-            )
+def _require_unexpired(context: Context) -> None:
+    try:
+        require_unexpired(context.plan, context.run.timestamp, context.run.workspace.clock())
+    except StalePlanError as error:
+        if context.run.checkpoint.done:
+            error.hint = f"the holds are in place; close this run and plan again: rollbackctl abandon {context.run.run} --reason TEXT"
+        raise
+
+
+def _look_again(context: Context, *, first: bool) -> None:
+    """Look at the target again before anything more is released: quarantine always, its bytes when the phase begins."""
+    if context.facts is None:
+        return
+    target, run = context.facts.target, context.run.run
+    found = next((fact for fact in context.observation.versions if fact.version == target.version), None)
+    if found is not None and found.quarantine is not None:
+        problem = f"{target.version} has been quarantined since the run began: {found.quarantine}"
+    elif first and (found is None or found.sha256 != target.sha256):
+        now = "gone" if found is None or found.sha256 is None else f"sha256 {found.sha256[:12]}"
+        problem = f"{target.source} has changed since it was restored: {now}, planned sha256 {target.sha256[:12]}"
+    else:
+        return
+    raise GateBlockedError(
+        problem,
+        hint="put it back and apply again, or choose another target: "
+        f"rollbackctl abandon {run} --reason TEXT, then plan again",
+    )
 
 
 def _wait_for_engines(context: Context) -> None:
@@ -293,7 +319,14 @@ def _finish(context: Context) -> Report:
     return report
 
 
-def _tell_step(context: Context, kind: str, index: int, message: str) -> None:
+def _tell_step(context: Context, kind: str, step: Step) -> None:
     total = len(context.plan.steps)
-    fields: Mapping[str, int] = {"step": index, "steps": total}
-    context.listener(Event(kind, f"[{index}/{total}] {message}", fields={**fields}))
+    fields: dict[str, JsonValue] = {
+        "step": step.index,
+        "steps": total,
+        "phase": step.phase.value,
+        "address": str(step.address),
+        "action": step.action.value,
+    }
+    message = f"[{step.index:>{len(str(total))}}/{total}] {step.phase.value:<7} {step.action.value:<6} {step.address}"
+    context.listener(Event(kind, message, fields=fields))

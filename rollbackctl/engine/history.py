@@ -33,8 +33,8 @@ class History:
             fact for fact in self.facts if fact.run.startswith(name)
         ]
         if len(found) != 1:
-            what = "no run" if not found else f"{len(found)} runs"
-            raise InvalidInputError(f"there is {what} {name}", hint="see: rollbackctl runs")
+            what = f"there is no run {name}" if not found else f"{len(found)} runs begin with {name}"
+            raise InvalidInputError(what, hint="see: rollbackctl runs")
         return found[0]
 
 

@@ -158,14 +158,14 @@ def carry_out_operation(
 ) -> Report:
     """Begin a run of an operation that needs no gates."""
     run = new_run(session, document)
-    return carry_out(_context(session, spec, document.plan, run, history, name_holder))
+    return carry_out(_context(session, spec, document, run, history, name_holder))
 
 
 def _context(
-    session: Session, spec: Spec, plan: Plan, run: str, history: History, name_holder: Callable[[], None]
+    session: Session, spec: Spec, document: PlanDocument, run: str, history: History, name_holder: Callable[[], None]
 ) -> Context:
     return Context(
-        run=Run.open(session.workspace, session.store, plan, spec, run),
+        run=Run.open(session.workspace, session.store, document, spec, run),
         spec=spec,
         facts=None,
         observation=_no_evidence(session, history),
@@ -200,7 +200,7 @@ def continue_operation(session: Session, history: History, name_holder: Callable
         raise InvalidInputError("no run is unfinished", hint="see: rollbackctl runs")
     document, _ = read_run(session.store, fact.run, session.workspace.registry.states)
     spec = stored_spec(document.plan)
-    return carry_out(_context(session, spec, document.plan, fact.run, history, name_holder))
+    return carry_out(_context(session, spec, document, fact.run, history, name_holder))
 
 
 def release(session: Session, spec: Spec) -> Held:
@@ -226,7 +226,7 @@ def release(session: Session, spec: Spec) -> Held:
             return Held(None, ())
         document, changed = _release_document(session, spec, history)
         report = carry_out_operation(session, spec, document, history, name_holder)
-        run = Run.open(session.workspace, session.store, document.plan, spec, report.run)
+        run = Run.open(session.workspace, session.store, document, spec, report.run)
         for hold in changed:
             run.record("released", {"address": hold.address, "hold": hold.run})
         notes = tuple(f"{hold.address} was changed while it was held; it stays as it is" for hold in changed)

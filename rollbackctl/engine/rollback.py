@@ -1,13 +1,13 @@
 """Applying a rollback plan: find the unfinished run, else plan, and carry it out under the lock."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import InvalidInputError, LockedError, StalePlanError
 from rollbackctl.core.gate import Answer
-from rollbackctl.core.observation import RunFact
+from rollbackctl.core.observation import Observation, RunFact
 from rollbackctl.core.plan import Phase, Plan
 from rollbackctl.core.report import Report
 from rollbackctl.core.state import content_id
@@ -83,28 +83,20 @@ def start(session: Session, spec: Spec, shown: PlanDocument, *, saved: bool, all
         LockedError: Somebody else works on the workspace, or holds a resource for another incident.
         GateBlockedError: A gate blocks; see `carry_out`.
     """
-    facts: Any = shown.plan.facts
-    with session.store.lock(session.holder("apply"), session.lock_timeout_s) as name_holder:
-        session.stop.clear()
-        history = session.history()
-        if history.unfinished is not None:
-            raise unfinished_error(history.unfinished)
-        observation = observe(session.workspace, spec, history)
-        now = session.planner.make(spec, observation, session.workspace.now(), facts["cutoff"])
+    request = _Request(spec, shown, saved=saved, all_or_nothing=all_or_nothing)
+    if not session.store.exists():
+        # Refuse before the store is made: what is refused leaves nothing behind.
+        now = _checked(session, request)[0]
         if not now.has_changes:
             return Applied(now, None)
-        if saved:
-            require_fresh(shown, now, session.workspace.clock())
-            _require_same_verdict(session, spec, shown, now)
-        elif shown.plan.id != now.plan.id:
-            raise StalePlanError(
-                "the world changed while the plan was shown", hint="look at it again: rollbackctl plan PLAN"
-            )
-        _refuse_foreign_holds(history, spec)
-        _require_gates(now, (Phase.SECURE,) if not all_or_nothing else tuple(Phase), spec)
+    with session.store.lock(session.holder("apply"), session.lock_timeout_s) as name_holder:
+        session.stop.clear()
+        now, observation, history = _checked(session, request)
+        if not now.has_changes:
+            return Applied(now, None)
         run = new_run(session, now)
         context = Context(
-            run=Run.open(session.workspace, session.store, now.plan, spec, run),
+            run=Run.open(session.workspace, session.store, now, spec, run),
             spec=spec,
             facts=facts_of(now.plan, observation),
             observation=observation,
@@ -114,6 +106,39 @@ def start(session: Session, spec: Spec, shown: PlanDocument, *, saved: bool, all
             name_holder=name_holder,
         )
         return Applied(now, carry_out(context))
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What somebody asked to be carried out; see `start`."""
+
+    spec: Spec
+    shown: PlanDocument
+    saved: bool
+    all_or_nothing: bool
+
+
+def _checked(session: Session, request: _Request) -> tuple[PlanDocument, Observation, History]:
+    """Plan again and compare with what was shown; nothing is written."""
+    spec, shown = request.spec, request.shown
+    cutoff: Any = shown.plan.facts["cutoff"]
+    history = session.history()
+    if history.unfinished is not None:
+        raise unfinished_error(history.unfinished)
+    observation = observe(session.workspace, spec, history)
+    now = session.planner.make(spec, observation, session.workspace.now(), cutoff)
+    if now.has_changes:
+        if request.saved:
+            require_fresh(shown, now, session.workspace.clock())
+            _require_same_verdict(session, spec, shown, observation)
+            now = replace(now, timestamp=shown.timestamp)
+        elif shown.plan.id != now.plan.id:
+            raise StalePlanError(
+                "the world changed while the plan was shown", hint="look at it again: rollbackctl plan PLAN"
+            )
+        _refuse_foreign_holds(history, spec)
+        _require_gates(now, tuple(Phase) if request.all_or_nothing else (Phase.SECURE,), spec)
+    return now, observation, history
 
 
 def resume(session: Session, fact: RunFact) -> Applied:
@@ -133,7 +158,7 @@ def resume(session: Session, fact: RunFact) -> Applied:
         _require_policy(session, document.plan)
         observation = observe_evidence(session.workspace, stored, history)
         context = Context(
-            run=Run.open(session.workspace, session.store, document.plan, stored, fact.run),
+            run=Run.open(session.workspace, session.store, document, stored, fact.run),
             spec=stored,
             facts=facts_of(document.plan, observation),
             observation=observation,
@@ -179,11 +204,10 @@ def _refuse_foreign_holds(history: History, spec: Spec) -> None:
             )
 
 
-def _require_same_verdict(session: Session, spec: Spec, shown: PlanDocument, now: PlanDocument) -> None:
+def _require_same_verdict(session: Session, spec: Spec, shown: PlanDocument, observation: Observation) -> None:
     """Reports that came since do not count, unless they would turn a pass into waiting."""
     passed = any(v.gate == "report_signoff" and v.answer is Answer.PASS for v in shown.verdicts)
-    cutoff: Any = now.plan.facts["cutoff"]
-    observation = observe_evidence(session.workspace, spec, session.history())
+    cutoff: Any = shown.plan.facts["cutoff"]
     roles = required_roles(spec, session.workspace.policy)
     late = [r for r in later_reports(observation, cutoff) if undecided(r.sign_off, roles, settled=SETTLED)]
     if passed and late:

@@ -98,6 +98,10 @@ class FileRunStore:
             return None if found is None else _holder_words(found)
         return None
 
+    def exists(self) -> bool:
+        """Tell whether anything was ever written here."""
+        return (self._folder / "lock").exists()
+
     def runs(self) -> tuple[str, ...]:
         """Return the ids of all runs that have begun, by their first call's order."""
         found = []

@@ -21,15 +21,24 @@ def require_fresh(saved: PlanDocument, now: PlanDocument, clock: datetime) -> No
     Raises:
         StalePlanError: It has expired, or the world, an input or a decision has changed; all differences are named.
     """
-    made = datetime.fromisoformat(saved.timestamp)
-    expires = made + timedelta(seconds=seconds(saved.plan.expires_after))
-    if clock < made:
-        raise StalePlanError(f"the plan was made at {saved.timestamp}, which has not come yet", hint="mend the clock")
-    if clock >= expires:
-        raise StalePlanError(f"the plan expired at {expires.isoformat()}", hint=_AGAIN)
+    require_unexpired(saved.plan, saved.timestamp, clock)
     if saved.plan.id != now.plan.id:
         lines = list(differences(saved.plan, now.plan)) or ["the steps differ"]
         raise StalePlanError("\n".join(["the world has changed since the plan was made", *lines]), hint=_AGAIN)
+
+
+def require_unexpired(plan: Plan, timestamp: str, clock: datetime) -> None:
+    """Refuse a plan that is too old; a clock that runs backwards counts as too old.
+
+    Raises:
+        StalePlanError: The plan has expired, or was made in the future.
+    """
+    made = datetime.fromisoformat(timestamp)
+    expires = made + timedelta(seconds=seconds(plan.expires_after))
+    if clock.replace(microsecond=0) < made:
+        raise StalePlanError(f"the plan was made at {timestamp}, which has not come yet", hint="mend the clock")
+    if clock >= expires:
+        raise StalePlanError(f"the plan expired at {expires.isoformat()}", hint=_AGAIN)
 
 
 def differences(saved: Plan, now: Plan) -> Iterator[str]:

@@ -11,6 +11,7 @@ from bot_core.foundation.digest import sha256_hex
 from bot_core.foundation.safe_file import read_inside_or_none
 from rollbackctl.core.address import Address
 from rollbackctl.core.checkpoint import Checkpoint, Entry, EntryType, fold
+from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import DriftError, InvalidInputError
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.observation import HoldFact
@@ -24,19 +25,21 @@ from rollbackctl.spec.document import Spec
 
 @dataclass
 class Run:
-    """One run in hand: its plan, its journal so far, and the kinds tied to it."""
+    """One run in hand: its plan and when that was made, its journal so far, and the kinds tied to it."""
 
     workspace: Workspace
     store: FileRunStore
     plan: Plan
     run: str
+    timestamp: str
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
     @classmethod
-    def open(cls, workspace: Workspace, store: FileRunStore, plan: Plan, spec: Spec, run: str) -> "Run":
+    def open(cls, workspace: Workspace, store: FileRunStore, document: PlanDocument, spec: Spec, run: str) -> "Run":
         """Tie kinds to a run and read its journal."""
-        self = cls(workspace, store, plan, run)
+        plan = document.plan
+        self = cls(workspace, store, plan, run, document.timestamp)
         values = {"id": run, "plan": plan.id}
         binding = Binding(root=workspace.root, spec=spec, fetch=self.fetch, now=workspace.clock, run=values)
         self.kinds = workspace.registry.bind(binding)

@@ -59,12 +59,17 @@ class DecisionEvent:
         yield event_desired(spec, "ai_model_rollback_completed", Phase.RECORD, completed)
 
     def observe(self, name: str) -> State | None:
-        """Look for this run's event; the newest line with its key counts."""
+        """Look for this run's event; the newest whole line with its key counts."""
         if "id" not in self._binding.run:
             return None
         key = f"{self._binding.run['id']}/{name}"
         found = scan_journal(self._binding.root, self._binding.spec.spec.journal.write, needles=[key.encode()])
-        records = [record for _, _, record in found.records if record.get(KEY) == key]
+        # Without its newline a line is not whole: the next writer would glue its own to it, and both would be lost.
+        records = [
+            record
+            for file, number, record in found.records
+            if record.get(KEY) == key and found.unended.get(file) != number
+        ]
         return _state({name: str(value) for name, value in records[-1].items()}) if records else None
 
     def move(self, name: str, before: State | None, after: State | None) -> None:  # noqa: ARG002
@@ -83,9 +88,11 @@ class DecisionEvent:
         make_folder(path.parent, root=self._binding.root, mode=None)
         append_durable(path, encode_event(event), root=self._binding.root)
 
-    def files(self, name: str) -> tuple[str, ...]:  # noqa: ARG002
-        """The journal's file."""
-        return (str(self._path(self._binding.now()).relative_to(self._binding.root)),)
+    def files(self, name: str) -> tuple[str, ...]:
+        """The journal's file: in a folder that of the event's own day, today's where there is no event yet."""
+        found = self.observe(name)
+        moment = datetime.fromisoformat(found.timestamp) if isinstance(found, EventState) else self._binding.now()
+        return (str(self._path(moment).relative_to(self._binding.root)),)
 
     def _path(self, moment: datetime) -> Path:
         """Where an event is written: the file named, or the day's file of an existing folder."""

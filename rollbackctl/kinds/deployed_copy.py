@@ -60,13 +60,13 @@ class DeployedCopy:
             yield Desired(
                 repository.path,
                 Phase.RELEASE,
-                partial(_moved, withdrawn, facts.target.version),
+                partial(_moved, withdrawn, facts.target.version, has_target),
                 rank=1,
             )
 
     def observe(self, name: str) -> State | None:
         """Read the artifact's digest, or the manifest's names and files."""
-        if name.endswith(".json"):
+        if not self._is_repository(name):
             data = self._binding.read(name)
             return None if data is None else CopyState(sha256=sha256_hex(data))
         manifest = self._manifest(name)
@@ -95,7 +95,10 @@ class DeployedCopy:
 
     def files(self, name: str) -> tuple[str, ...]:
         """The artifact, or the manifest."""
-        return (name,) if name.endswith(".json") else (f"{name}/manifest.json",)
+        return (f"{name}/manifest.json",) if self._is_repository(name) else (name,)
+
+    def _is_repository(self, name: str) -> bool:
+        return (self._binding.root / name).is_dir()
 
     def _manifest(self, name: str) -> Manifest | None:
         path = f"{name}/manifest.json"
@@ -151,8 +154,11 @@ def _versions_of(repository: RepositoryFact, canonical: str) -> tuple[str, ...]:
     )
 
 
-def _moved(withdrawn: tuple[str, ...], target: str, base: State | None) -> State | None:
-    """The manifest with every name of the withdrawn versions on the target, which takes over their file."""
+def _moved(withdrawn: tuple[str, ...], target: str, has_target: bool, base: State | None) -> State | None:
+    """The manifest with every name of the withdrawn versions on the target, which takes over their file.
+
+    An entry of the target's name keeps its own file only with `has_target`: else it holds something else.
+    """
     if not isinstance(base, CopyState):
         return base
     versions = dict(base.versions)
@@ -160,7 +166,7 @@ def _moved(withdrawn: tuple[str, ...], target: str, base: State | None) -> State
     if gone:
         own = versions.get(target)
         aliases = sorted({alias for entry in (*gone, *([own] if own else [])) for alias in entry.aliases})
-        versions[target] = Entry(file=own.file if own else gone[0].file, aliases=tuple(aliases))
+        versions[target] = Entry(file=own.file if own and has_target else gone[0].file, aliases=tuple(aliases))
     return CopyState(
         active=target if base.active in withdrawn else base.active,
         aliases={alias: target if version in withdrawn else version for alias, version in base.aliases.items()},

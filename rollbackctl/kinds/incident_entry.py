@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
+from pydantic import field_validator
+
 from bot_core.foundation.atomic_file import make_folder
 from bot_core.foundation.log_block import append_block_durable
 from rollbackctl.core.facts import Facts
@@ -11,11 +13,18 @@ from rollbackctl.core.state import RUN_ACTOR, RUN_ID, RUN_SIGNERS, RUN_TIME, Sta
 from rollbackctl.kinds import Binding
 from rollbackctl.spec.document import Spec
 
+_OUTCOME = "- outcome: rollback executed and verified by "
+
 
 class EntryState(State):
-    """The entry's lines, the run's mark first."""
+    """The entry's lines: the run's mark first, the outcome last. A value of several lines becomes one."""
 
     lines: tuple[str, ...]
+
+    @field_validator("lines")
+    @classmethod
+    def _one_line_each(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(" ".join(line.splitlines()) for line in lines)
 
 
 class IncidentEntry:
@@ -42,24 +51,26 @@ class IncidentEntry:
             f"- withdrawn: {facts.withdrawn.source} (canonical sha256 {facts.withdrawn.canonical})",
             f"- restored: {facts.target.source} (sha256 {facts.target.sha256})",
             f"- signed by: {RUN_SIGNERS}",
-            f"- outcome: rollback executed and verified by {RUN_ACTOR}, run {RUN_ID}",
+            f"{_OUTCOME}{RUN_ACTOR}, run {RUN_ID}",
         )
         after = EntryState(lines=lines)
         path = spec.spec.compliance.incident_journal
         yield Desired(path, Phase.RECORD, lambda _: after, lasting=False, reversible=False)
 
     def observe(self, name: str) -> State | None:
-        """Look for this run's mark; outside a run nothing of the entry exists."""
+        """Look for this run's whole entry; outside a run nothing of it exists, and a part of it is none."""
         data = self._binding.read(name) if "id" in self._binding.run else None
         if data is None:
             return None
-        lines = data.decode(errors="replace").splitlines()
-        mark = _mark(self._binding.run["id"])
-        if mark not in lines or not data.endswith(b"\n"):
+        run = self._binding.run["id"]
+        lines = data[: data.rfind(b"\n") + 1].decode(errors="replace").splitlines()
+        if _mark(run) not in lines:
             return None
-        start = lines.index(mark)
-        entry = [mark, *_until_blank(lines[start + 1 :])]
-        return EntryState(lines=tuple(entry))
+        # The last one: others may have written after a part that a killed run left, and it was then written anew.
+        start = len(lines) - 1 - lines[::-1].index(_mark(run))
+        entry = _until_blank(lines[start:])
+        ends = [n for n, line in enumerate(entry, 1) if line.startswith(_OUTCOME) and line.endswith(f", run {run}")]
+        return EntryState(lines=tuple(entry[: ends[0]])) if ends else None
 
     def move(self, name: str, before: State | None, after: State | None) -> None:  # noqa: ARG002
         """Append the entry after a blank line; a part of it that a killed run left is completed."""

@@ -62,7 +62,7 @@ class RetrainingSchedule:
                 changed |= {"last_run": RUN_TIME, "failure_streak": 0, "cooldown_until": None}
             return found.model_copy(update=changed)
 
-        note = "the pause that was there before comes back"
+        note = "marked as executed: cooldown and failure streak end; what was paused before is paused again"
         yield Desired(section.state, Phase.RELEASE, released, hold=_paused, lasting=False, note=note)
 
     def observe(self, name: str) -> State | None:

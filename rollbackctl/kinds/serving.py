@@ -51,7 +51,11 @@ class ServingKind:
 
         def loaded(base: State | None) -> ServingState:
             held = _detached(base)
-            return held.model_copy(update={"models": held.models | names, "damaged": ()})
+            models = held.models | names
+            others = {model.sha256 for model in models.values()} - {target.sha256}
+            # A lost copy under another name stays lost: it does not stop the rollback.
+            damaged = tuple(digest for digest in held.damaged if digest in others)
+            return held.model_copy(update={"models": models, "damaged": damaged})
 
         def released(base: State | None) -> ServingState:
             return loaded(base).model_copy(update={"attached": True, "default_model": facts.default_model})
@@ -84,7 +88,7 @@ class ServingKind:
             return
         model_dir = self._binding.root / name
         make_folder(model_dir, root=self._binding.root, mode=None)
-        for digest in sorted({model.sha256 for model in wanted.models.values()}):
+        for digest in sorted({model.sha256 for model in wanted.models.values()} - set(wanted.damaged)):
             if not self._is_stored(name, digest):
                 store_artifact(model_dir, self._binding.fetch(digest))
         models = {

@@ -32,6 +32,7 @@ _SHOWN_ROLES = 6
 _LINE_CHARS = 1_000
 _LISTED = 50
 _CUT_CHARS = 200
+_EMPTY: tuple[object, ...] = (None, "", [], {})
 
 
 def render(document: PlanDocument, *, plan_path: str = "PLAN") -> str:
@@ -253,10 +254,11 @@ def _step(step: Step) -> Iterator[str]:
     changed = [name for name in names if before.get(name) != after.get(name)]
     for name in changed:
         for sign, value in (("-", before.get(name)), ("+", after.get(name))):
-            if value not in (None, "", [], {}):
+            if value not in _EMPTY:
                 yield f"{sign}     {name}: {shown(value)}"
-    if step.before is not None and step.after is not None and len(names) > len(changed):
-        yield f"      # ({_number(len(names) - len(changed), 'unchanged attribute')} hidden)"
+    hidden = sum(after.get(name) not in _EMPTY for name in names if name not in changed)
+    if hidden:
+        yield f"      # ({_number(hidden, 'unchanged attribute')} hidden)"
 
 
 def _rest(document: PlanDocument) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """A run as text for a person: how it ended, and its whole report."""
 
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
 from rollbackctl.core.observation import HoldFact, RunFact
@@ -103,7 +104,10 @@ def render_runs(facts: Iterable[RunFact]) -> str:
 
 
 def render_holds(holds: Iterable[HoldFact]) -> Iterator[str]:
-    """Return one line for each hold in force."""
-    for hold in holds:
-        whom = f"{plain(hold.by)} since {shown(hold.since)} for {plain(hold.incident or 'no incident')}"
-        yield f"  {plain(hold.address)}   held by {whom} ({plain(hold.run)})"
+    """Return the holds in force, grouped by the run that placed them."""
+    for run, group in groupby(sorted(holds, key=lambda hold: (hold.run, hold.address)), key=lambda hold: hold.run):
+        held = list(group)
+        first = min(held, key=lambda hold: hold.since)
+        whom = f"{plain(first.by)} since {shown(first.since)} for {plain(first.incident or 'no incident')}"
+        yield f"  by {whom} (run {plain(run)})"
+        yield from (f"    {plain(hold.address)}" for hold in held)

@@ -17,6 +17,7 @@ Paint = Callable[[str, str], str]
 
 SIGNS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.NO_OP: " "}
 _COLOURS = {"+": "green", "~": "yellow", "-": "red", " ": ""}
+_EMPTY: tuple[Any, ...] = (None, "", [], {})
 _AUDIT = "audit/ai_decision/"
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d(?:\.\d+)?)?\+00:00")
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
@@ -151,12 +152,12 @@ def _fields(step: Step) -> Iterator[str]:
         yield from _aligned(
             [(plain(name), f"{shown(before.get(name))} -> {shown(after.get(name))}") for name in changed], "        "
         )
-        hidden = len({**before, **after}) - len(changed)
+        hidden = sum(after.get(name) not in _EMPTY for name in {**before, **after} if name not in changed)
         if hidden:
             yield f"        # ({hidden} unchanged attribute{'s' if hidden != 1 else ''} hidden)"
     else:
         fields = after if step.before is None else before
-        filled = [(plain(name), shown(value)) for name, value in fields.items() if value not in (None, "", [], {})]
+        filled = [(plain(name), shown(value)) for name, value in fields.items() if value not in _EMPTY]
         yield from _aligned(filled, "        ")
 
 

@@ -2,9 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from shutil import copytree
 from textwrap import dedent
 
 import pytest
@@ -20,9 +18,8 @@ from rollbackctl.engine.registry import load_registry
 from rollbackctl.engine.workspace import Actor, Workspace, read_spec
 from rollbackctl.kinds import Binding
 from rollbackctl.spec.document import Policy, Spec
+from tests.examples import NOW
 
-FIXTURE = Path(__file__).parents[1] / "fixtures" / "ws_public"
-NOW = datetime(2025, 11, 18, 8, 0, tzinfo=UTC)
 ADDRESS = Address("dashboard_banner", "var/dashboard/banner.txt")
 
 KIND = '''
@@ -74,11 +71,6 @@ spec:
   resources:
     dashboard_banner: {file: var/dashboard/banner.txt, text: decision-core is being rolled back}
 """
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    return Path(copytree(FIXTURE, tmp_path / "workspace"))
 
 
 @pytest.fixture

@@ -1,0 +1,156 @@
+"""A crash at any act of any command, and the same command again: the end of one clean run, each step moved once."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.faults import Acts, Crash, When, crashing, every_crash
+from tests.harness import INCIDENT, PLAN, Site, new_site
+
+HOLD = ("hold", "--incident", INCIDENT, "--reason", "drift alert 5.12")
+RUN = "20251118T080000Z-2"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A command that is crashed: what comes before it, and the exit codes of the same command when all is done."""
+
+    prepare: Callable[[Site], object]
+    command: tuple[str, ...]
+    codes_when_done: tuple[int, ...] = (0,)
+
+
+def unsigned(site: Site) -> None:
+    assert site.apply().code == 3
+
+
+def held_run(site: Site) -> None:
+    """A hold, then a run of the incident's plan on top of it."""
+    site.ok(*HOLD)
+
+
+
+OPERATIONS = {
+    "apply": Operation(lambda site: None, ("apply", PLAN, "--yes")),
+    "apply_on_a_hold": Operation(held_run, ("apply", PLAN, "--yes")),
+    "hold": Operation(lambda site: None, HOLD),
+    "release": Operation(held_run, ("hold", "--release")),
+    "undo": Operation(lambda site: site.ok("apply", PLAN, "--yes"), ("undo", RUN, "--yes"), (0, 8)),
+    "undo_unfinished": Operation(unsigned, ("undo", RUN, "--yes"), (0, 8)),
+    "abandon": Operation(unsigned, ("abandon", RUN, "--reason", "another target"), (0, 8)),
+    "sign_off": Operation(
+        lambda site: None,
+        ("sign-off", "--plan", PLAN, "--role", "compliance", "--status", "approved", "--by", "M. Nowak"),
+        (0, 64),
+    ),
+}
+UNSIGNED = ("undo_unfinished", "abandon", "sign_off")
+
+
+@dataclass(frozen=True)
+class Clean:
+    """An operation, the workspace before it, and the same after one clean run of it."""
+
+    operation: Operation
+    before: Site
+    after: Site
+    places: tuple[tuple[int, When], ...]
+    acts: Acts
+
+
+@pytest.fixture(scope="session")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Clean]:
+    """Make the clean run of an operation once."""
+    known: dict[str, Clean] = {}
+
+    def made(name: str) -> Clean:
+        if name not in known:
+            operation, folder = OPERATIONS[name], tmp_path_factory.mktemp(name)
+            before = new_site(folder / "before", signed=name not in UNSIGNED)
+            operation.prepare(before)
+            after = before.copy(folder / "after")
+            with crashing() as acts:
+                after.ok(*operation.command)
+            known[name] = Clean(operation, before, after, tuple(every_crash(acts)), acts)
+        return known[name]
+
+    return made
+
+
+def broken_promises(run: Clean, at: int, when: When, root: Path) -> Iterator[str]:
+    """Crash at one place, call again, and name everything that differs from the clean run."""
+    shutil.rmtree(root, ignore_errors=True)
+    site = run.before.copy(root)
+    with crashing(at=at, when=when) as acts:
+        try:
+            site(*run.operation.command)
+        except Crash:
+            pass
+    if not acts.crashed:
+        yield "the crash did not come"
+    again = site(*run.operation.command)
+    if again.code not in run.operation.codes_when_done:
+        yield f"the second call exits {again.code}: {again.err}"
+    found, wanted = site.files(), run.after.files()
+    yield from (f"{name} differs" for name in sorted({*found, *wanted}) if found.get(name) != wanted.get(name))
+    if site.keys() != run.after.keys():
+        yield f"the decision journal has {site.keys()}"
+    if [path.name for path in site.runs()] != [path.name for path in run.after.runs()]:
+        yield f"the runs are {[path.name for path in site.runs()]}"
+    yield from unlike_once(site, run.after)
+
+
+def unlike_once(site: Site, clean_site: Site) -> Iterator[str]:
+    """Name what the run journals hold twice or lack: each step begun and done once, each run ended as it should."""
+    for number, path in enumerate(site.runs()[: len(clean_site.runs())]):
+        for kind in ("begun", "done"):
+            found = Counter(str(entry["body"]["step"]) for entry in site.entries(kind, number))
+            if found != Counter(str(entry["body"]["step"]) for entry in clean_site.entries(kind, number)):
+                yield f"{path.name}: {kind} {found}"
+        ends = [entry["type"] for entry in site.journal(number)][-1]
+        if ends != [entry["type"] for entry in clean_site.journal(number)][-1]:
+            yield f"{path.name} ends with {ends}"
+
+
+def sweep(run: Clean, places: tuple[tuple[int, When], ...], root: Path) -> list[str]:
+    return [
+        f"{when} act {at} ({run.acts.names[at - 1]}): {problem}"
+        for at, when in places
+        for problem in broken_promises(run, at, when, root)
+    ]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_after_a_crash_at_some_acts_the_same_command_leads_to_the_same_end(
+    name: str, clean: Callable[[str], Clean], tmp_path: Path
+) -> None:
+    run = clean(name)
+
+    # 13 shares no factor with the acts of one write, so that each sort of act has its turn.
+    problems = sweep(run, run.places[::13], tmp_path / "ws")
+
+    assert problems == []
+
+
+@pytest.mark.reliability
+@pytest.mark.parametrize("part", range(8))
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_after_a_crash_at_any_act_the_same_command_leads_to_the_same_end(
+    name: str, part: int, clean: Callable[[str], Clean], tmp_path: Path
+) -> None:
+    run = clean(name)
+
+    problems = sweep(run, run.places[part::8], tmp_path / "ws")
+
+    assert problems == []
+
+
+def test_a_whole_apply_has_hundreds_of_acts(clean: Callable[[str], Clean]) -> None:
+    run = clean("apply")
+
+    assert len(run.acts.names) > 300
+    assert len(run.places) > 2 * len(run.acts.names)
