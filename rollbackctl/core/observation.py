@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 class Fact(BaseModel):
     """Base of everything observed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class SignOff(Fact):

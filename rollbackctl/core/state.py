@@ -19,7 +19,7 @@ RUN_SIGNERS = "${run.signers}"
 class State(BaseModel):
     """Base of the state of every kind: fields of JSON, comparable, nothing that changes without a move."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return the fields as JSON values."""

@@ -32,7 +32,7 @@ class Demands:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One version of the manifest as the choice saw it; `verdict` is chosen, withdrawn, rejected or older."""
+    """One version of the manifest as the choice saw it; `verdict` is chosen, withdrawn, rejected, older or eligible."""
 
     version: str
     verdict: str
@@ -155,19 +155,16 @@ def choose_last_stable(
 
 
 def named_target(
-    versions: Sequence[VersionFact], withdrawn: str, named: str, demands: Demands
+    versions: Sequence[VersionFact], withdrawn: str, named: str, namer: str, demands: Demands
 ) -> tuple[Candidate, ...]:
-    """Give every version's verdict where the rollback plan names the target itself."""
+    """Give every version's verdict where the target is named; `namer` says by what."""
     candidates = []
     for version in reversed(by_age(versions)):
+        reasons = refusals(version, demands)
         if version.version == withdrawn:
             candidates.append(Candidate(withdrawn, "withdrawn", ("is being withdrawn",)))
         elif version.version == named:
-            candidates.append(
-                Candidate(named, "chosen", ("named by the rollback plan", merits(version), *refusals(version, demands)))
-            )
+            candidates.append(Candidate(named, "chosen", (f"named by {namer}", merits(version), *reasons)))
         else:
-            candidates.append(
-                Candidate(version.version, "rejected", ("not named by the rollback plan", *refusals(version, demands)))
-            )
+            candidates.append(Candidate(version.version, "rejected" if reasons else "eligible", reasons))
     return tuple(candidates)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -207,15 +208,18 @@ def names_of(version: Pinned) -> frozenset[str]:
 def _diagnostics(spec: Spec, observation: Observation, registry: Registry, *, settled: bool) -> tuple[str, ...]:
     incident = spec.metadata.incident
     notes = []
-    for hold in observation.holds:
-        own = hold.incident in (None, incident)
-        word = "beneath which this plan looks" if own else "which this plan may not touch"
-        notes.append(f"{hold.address} is held by {hold.run} for {hold.incident or 'no incident'}, {word}")
+    for run, group in groupby(sorted(observation.holds, key=lambda h: h.run), key=lambda h: h.run):
+        held = list(group)
+        own = held[0].incident in (None, incident)
+        word = "this plan takes the hold over" if own else "this plan may not touch it"
+        names = ", ".join(hold.address for hold in held)
+        notes.append(f"held by {run} for {held[0].incident or 'no incident'}; {word}: {names}")
     if settled and any(hold.incident in (None, incident) for hold in observation.holds):
         notes.append("the holds are still in place; release them: rollbackctl hold --release")
     malformed = observation.journal.malformed
     if malformed:
-        notes.append(f"the decision journal has {len(malformed)} unreadable line(s): {', '.join(malformed[:3])}")
+        more = f" and {len(malformed) - 3} more" if len(malformed) > 3 else ""
+        notes.append(f"unreadable lines in the decision journal: {', '.join(malformed[:3])}{more}")
     if registry.plugins:
         notes.append(f"plug-ins loaded: {', '.join(registry.plugins)}")
     return tuple(notes)

@@ -31,7 +31,7 @@ def plan_undo(session: Session, name: str) -> tuple[PlanDocument, Spec]:
         InvalidInputError: There is no such run, or it is none that can be led back.
     """
     history = session.history()
-    fact = _undoable(history, name)
+    fact = _undoable(session, history, name)
     document, checkpoint = read_run(session.store, fact.run, session.workspace.registry.states)
     spec = stored_spec(document.plan)
     kinds = session.workspace.registry.bind(plan_binding(session.workspace, spec))
@@ -104,16 +104,23 @@ def abandon(session: Session, name: str, reason: str) -> tuple[RunFact, tuple[Ho
         return fact, session.history().holds
 
 
-def _undoable(history: History, name: str) -> RunFact:
+def _undoable(session: Session, history: History, name: str) -> RunFact:
     fact = history.run(name)
     if history.unfinished is not None and history.unfinished.operation == "undo":
         return fact
+    if fact.status == "undone" and not _undo_has_begun(session, history, fact.run):
+        return fact  # a crash came between closing the run and the undo's first entry
     if fact.operation != "rollback" or fact.status in ("abandoned", "undone"):
         what = f"is {fact.status}" if fact.operation == "rollback" else f"is a run of {fact.operation}"
         raise InvalidInputError(
             f"run {fact.run} {what}", hint="only a rollback's run can be led back: rollbackctl runs"
         )
     return fact
+
+
+def _undo_has_begun(session: Session, history: History, run: str) -> bool:
+    undos = (fact.run for fact in history.facts if fact.operation == "undo")
+    return any(session.store.plan(undo)["facts"].get("undoes") == run for undo in undos)
 
 
 def _made(

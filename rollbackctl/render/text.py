@@ -117,20 +117,19 @@ def _gates(verdicts: Iterable[Verdict], paint: Paint) -> Iterator[str]:
 
 
 def _target(candidates: Iterable[Candidate]) -> Iterator[str]:
-    shown = list(candidates)
-    if not shown:
+    listed = list(candidates)
+    if not listed:
         return
     yield "Target"
-    width = max(len(plain(candidate.version)) for candidate in shown)
-    older = [plain(candidate.version) for candidate in shown if candidate.verdict == "older"]
-    for candidate in shown:
-        if candidate.verdict == "older":
-            continue
-        reasons = [plain(reason) for reason in candidate.reasons] or [""]
-        yield f"  {plain(candidate.version):<{width}}  {candidate.verdict:<9}  {reasons[0]}".rstrip()
-        yield from (f"  {'':<{width}}  {'':<9}  {reason}" for reason in reasons[1:])
-    if older:
-        yield f"  {', '.join(older)}  older, eligible"
+    width = max(len(plain(candidate.version)) for candidate in listed)
+    for candidate in (item for item in listed if item.reasons):
+        first, *rest = map(shown, candidate.reasons)
+        yield f"  {plain(candidate.version):<{width}}  {candidate.verdict:<9}  {first}"
+        yield from (f"  {'':<{width}}  {'':<9}  {reason}" for reason in rest)
+    for verdict, word in (("eligible", "eligible"), ("older", "older, eligible")):
+        names = [plain(item.version) for item in listed if item.verdict == verdict and not item.reasons]
+        if names:
+            yield f"  {', '.join(names)}  {word}"
 
 
 def _steps(steps: Iterable[Step], paint: Paint) -> Iterator[str]:

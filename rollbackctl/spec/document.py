@@ -33,7 +33,7 @@ def _check_path(path: str) -> str:
 class Document(BaseModel):
     """Base of every section: frozen, strict, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
 
 class Metadata(Document):

@@ -176,7 +176,8 @@ def _target(
             f"the target {target.version} is the version being withdrawn",
             hint="name another target, or another version to withdraw",
         )
-    return target, named_target(observation.versions, withdrawn.version, target.version, needs)
+    namer = f"run {pinned.run}" if pinned and pinned.target else "the rollback plan"
+    return target, named_target(observation.versions, withdrawn.version, target.version, namer, needs)
 
 
 def _named(
