@@ -12,7 +12,7 @@ help: ## list the targets
 install: $(INSTALLED) ## make .venv with the locked versions
 
 demo: $(INSTALLED) ## a realistic incident in demo/, planned and rolled back
-	$(BIN)/rollbackctl demo demo
+	@$(BIN)/python scripts/demo.py
 
 test: $(INSTALLED) ## the test suite without the long fault sweeps
 	$(BIN)/pytest -n auto -m "not reliability"

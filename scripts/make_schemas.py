@@ -7,7 +7,7 @@ from rollbackctl.spec.schema import encode, schemas
 
 
 def main(folder: Path, *, check: bool) -> int:
-    wanted = {folder / name: encode(schema) for name, schema in schemas().items()}
+    wanted = {folder / f"{name}.schema.json": encode(schema) for name, schema in schemas().items()}
     different = [path for path, data in wanted.items() if not path.is_file() or path.read_bytes() != data]
     for path in different:
         if check:

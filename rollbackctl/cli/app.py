@@ -110,12 +110,12 @@ class App:
         root = find_workspace(self.options.get("workspace"), self.environment, Path.cwd())
         return Workspace(root, self.clock, this_actor())
 
-    def session(self) -> "Session":
-        """Open the workspace's run store."""
+    def session(self, workspace: "Workspace | None" = None) -> "Session":
+        """Open a workspace's run store."""
         from rollbackctl.engine.session import Session
 
         timeout_s = float(self.options.get("lock_timeout") or 0.0)
-        return Session.open(self.workspace(), self.listen, lambda: self.stop_reason, timeout_s)
+        return Session.open(workspace or self.workspace(), self.listen, lambda: self.stop_reason, timeout_s)
 
     def spec(self, path: str, workspace: "Workspace") -> "Spec":
         """Read a rollback plan."""

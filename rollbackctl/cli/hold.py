@@ -33,7 +33,8 @@ def command(
     from rollbackctl.render.hold import render_hold, render_release
     from rollbackctl.spec.document import Spec
 
-    session = app.session()
+    workspace, policy_problem = app.workspace().leniently()
+    session = app.session(workspace)
     if plan is not None:
         spec = app.spec(plan, session.workspace)
         incident = incident or spec.metadata.incident
@@ -46,7 +47,8 @@ def command(
             return 0
         held = place(session, spec, incident, reason)
     exposure = read_exposure(Path(risk_snapshot)) if risk_snapshot else ()
-    app.out(render_hold(held.report, held.holds, held.problems, exposure))
+    problems = (*held.problems, *filter(None, (policy_problem,)))
+    app.out(render_hold(held.report, held.holds, problems, exposure))
     engines = require_acknowledged(session.workspace.root, spec.spec.serving.model_dir, session.workspace.actor.host)
     app.out("\n".join(map(str, engines)) or "No engine has registered; engines of before do not read serving.json.")
-    return 8 if held.problems else 0
+    return 8 if problems else 0

@@ -238,6 +238,14 @@ def run_folder(run: str) -> str:
     return f"{STORE}/runs/{run}"
 
 
+def group_of_store(root: Path) -> str | None:
+    """Return the group that may write an existing store; for a hold in a workspace whose policy cannot be read."""
+    with suppress(OSError, KeyError):
+        status = os.lstat(root / STORE)
+        return grp.getgrgid(status.st_gid).gr_name if status.st_mode & 0o020 else None
+    return None
+
+
 def _gid(group: str | None) -> int | None:
     if group is None:
         return None

@@ -4,14 +4,15 @@ import getpass
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
 from bot_core.foundation.digest import sha256_hex
+from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.safe_file import read_inside_or_none
-from rollbackctl.core.errors import InvalidInputError, Problem, UsageError
+from rollbackctl.core.errors import InvalidInputError, Problem, RollbackError, UsageError
 from rollbackctl.engine.registry import Registry, load_registry
 from rollbackctl.spec.document import Policy, Spec
 from rollbackctl.spec.load import load_policy, load_spec
@@ -46,6 +47,15 @@ class Workspace:
     root: Path
     clock: Callable[[], datetime]
     actor: Actor
+    given_policy: Policy | None = None
+
+    def leniently(self) -> "tuple[Workspace, str]":
+        """Return a workspace that can be held whatever its policy says, and what is wrong with the policy, or ""."""
+        try:
+            _ = self.registry
+        except (RollbackError, BotCoreError) as error:
+            return replace(self, given_policy=Policy()), f"the policy is not used: {error}"
+        return self, ""
 
     @cached_property
     def policy_bytes(self) -> bytes | None:
@@ -59,6 +69,8 @@ class Workspace:
         Raises:
             InvalidInputError: The file is not a policy.
         """
+        if self.given_policy is not None:
+            return self.given_policy
         return Policy() if self.policy_bytes is None else load_policy(self.policy_bytes, POLICY_FILE)
 
     @property

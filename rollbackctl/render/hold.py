@@ -18,7 +18,7 @@ def render_hold(
     if not holds:
         head = "Nothing could be held."
     lines = [head, *render_holds(holds)]
-    lines += [f"  NOT held: {plain(problem)}" for problem in problems]
+    lines += [f"  PROBLEM: {plain(problem)}" for problem in problems]
     open_lines = [f"  {plain(line)}" for line in exposure]
     if open_lines:
         lines += ["Open exposure", *open_lines]

@@ -54,9 +54,10 @@ def resolve(spec: Spec, policy: Policy, observation: Observation, cutoff: str | 
     trigger = _trigger(spec, observation, pinned)
     withdrawn = _withdrawn(spec, observation, trigger)
     target, candidates = _target(spec, policy, observation, withdrawn, pinned)
-    cutoff = (
-        pinned.cutoff if pinned else max((report.time for report in observation.reports if report.time), default=None)
-    )
+    if pinned:
+        cutoff = pinned.cutoff
+    elif cutoff is None:
+        cutoff = max((report.time for report in observation.reports if report.time), default=None)
     settle = to_settle(observation.reports, _count(spec, policy), withdrawn, cutoff)
     model = spec.spec.model
     own = (withdrawn.model_name or "rollback", "rollback")

@@ -22,12 +22,12 @@ _OBJECT: Schema = {"type": "object"}
 
 
 def schemas() -> dict[str, Schema]:
-    """Return every schema by the name of its file in `schemas/`."""
+    """Return every schema by its name; its file is `schemas/<name>.schema.json`."""
     return {
-        "rollback-plan.schema.json": rollback_plan_schema(),
-        "policy.schema.json": policy_schema(),
-        "plan.schema.json": plan_schema(),
-        "observation.schema.json": observation_schema(),
+        "rollback-plan": rollback_plan_schema(),
+        "policy": policy_schema(),
+        "plan": plan_schema(),
+        "observation": observation_schema(),
     }
 
 

@@ -1,0 +1,355 @@
+"""Holds, failed checks, undo, abandoned runs and saved plans, as an operator lives through them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.operator import FIXTURE, PLAN, Operator
+
+INCONCLUSIVE = PLAN + "  checks:\n    probe: {features: {momentum: high}}\n"
+HELD_FILES = ("audit/ai_decision/scheduler.json", "config/auto_trader.yaml")
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Operator:
+    return Operator.at(tmp_path / "ws")
+
+
+def _serving(operator: Operator) -> dict[str, object]:
+    value: dict[str, object] = json.loads((operator.root / "var/models/serving.json").read_bytes())
+    return value
+
+
+def _run(operator: Operator, operation: str) -> str:
+    lines = [line.split() for line in operator.call("runs").out.splitlines()[1:]]
+    return next(line[0] for line in lines if line[1] == operation)
+
+
+def test_a_hold_needs_no_plan_and_stops_everything(operator: Operator) -> None:
+    answer = operator.call("hold", "--incident", "INC-2025-1117", "--reason", "drift alert 5.12")
+
+    assert answer.code == 0
+    assert _serving(operator)["attached"] is False
+    schedule = json.loads((operator.root / HELD_FILES[0]).read_bytes())
+    assert schedule["paused_until"] == "2999-12-31T00:00:00+00:00"
+    assert _run(operator, "hold") in schedule["paused_reason"]
+    assert b"maintenance: true" in (operator.root / HELD_FILES[1]).read_bytes()
+    (line,) = (operator.root / "logs/decision_journal/rollback.log").read_bytes().splitlines()
+    assert json.loads(line)["event"] == "ai_model_hold_placed"
+    assert "This tool closes no position and cancels no order." in answer.out
+    assert "No engine has registered" in answer.out
+
+
+def test_a_hold_shows_the_open_exposure_of_a_risk_snapshot(operator: Operator) -> None:
+    answer = operator.call("hold", "--risk-snapshot", "data/decision_engine/paper/risk_snapshot.json")
+
+    assert "balanced: BTCUSDT long 12000.0" in answer.out
+
+
+def test_a_second_hold_changes_nothing(operator: Operator) -> None:
+    operator.call("hold")
+    before = operator.tree(times=True)
+
+    answer = operator.call("hold")
+
+    assert answer.code == 0
+    assert "Already held; nothing was changed." in answer.out
+    assert operator.tree(times=True) == before
+
+
+def test_a_released_hold_puts_back_every_byte_of_what_was(operator: Operator) -> None:
+    operator.call("hold")
+
+    answer = operator.call("hold", "--release")
+
+    assert answer.code == 0
+    assert (operator.root / HELD_FILES[1]).read_bytes() == (FIXTURE / HELD_FILES[1]).read_bytes()
+    schedule = json.loads((operator.root / HELD_FILES[0]).read_bytes())
+    assert schedule["paused_reason"] == "incident INC-2025-1117: data drift freeze"
+    assert _serving(operator) == {"attached": True, "default_model": None, "generation": 2, "models": {}}
+    assert "Held      nothing" in operator.call("status").out
+
+
+def test_a_hold_neither_changes_the_plan_nor_blocks_it_and_is_taken_over(operator: Operator) -> None:
+    free = operator.call("plan", "plans/inc.yaml", "--format", "json")
+    operator.call("hold", "--incident", "INC-2025-1117")
+
+    held = operator.call("plan", "plans/inc.yaml", "--format", "json")
+    operator.roll_back()
+
+    assert json.loads(held.out)["id"] == json.loads(free.out)["id"]
+    assert (operator.root / HELD_FILES[1]).read_bytes() == (FIXTURE / HELD_FILES[1]).read_bytes()
+    schedule = json.loads((operator.root / HELD_FILES[0]).read_bytes())
+    assert schedule["paused_reason"] == "incident INC-2025-1117: data drift freeze"
+    assert _serving(operator)["attached"] is True
+    assert "Held      nothing" in operator.call("status").out
+
+
+def test_a_plan_saved_before_a_hold_is_not_stale_after_it(operator: Operator) -> None:
+    operator.sign_all()
+    operator.call("plan", "plans/inc.yaml", "--out", "plan.json")
+    operator.call("hold", "--incident", "INC-2025-1117")
+
+    answer = operator.call("apply", "plan.json")
+
+    assert answer.code == 0, answer.err
+
+
+def test_a_hold_for_another_incident_blocks_the_plan(operator: Operator) -> None:
+    operator.sign_all()
+    operator.call("hold", "--incident", "INC-2025-2000")
+
+    answer = operator.call("apply", "plans/inc.yaml", "--yes")
+
+    assert answer.code == 7
+    assert "is held for INC-2025-2000 by" in answer.err
+    assert "rollbackctl hold --release" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "named"),
+    [
+        ("config/auto_trader.yaml", "auto_trader: [", "config/auto_trader.yaml"),
+        ("audit/ai_decision/scheduler.json", "{", "audit/ai_decision/scheduler.json"),
+        ("config/rollbackctl.yaml", "rules: 1\n", "config/rollbackctl.yaml"),
+    ],
+)
+def test_a_hold_is_never_refused_by_a_broken_file(operator: Operator, path: str, content: str, named: str) -> None:
+    (operator.root / path).write_text(content, encoding="utf-8")
+
+    answer = operator.call("hold", "--incident", "INC-2025-1117")
+
+    assert answer.code == 8
+    assert named in answer.out
+    assert _serving(operator)["attached"] is False
+
+
+def test_a_check_without_an_answer_leaves_the_holds_and_says_what_can_be_done(tmp_path: Path) -> None:
+    operator = Operator.at(tmp_path / "ws", INCONCLUSIVE)
+    operator.sign_all()
+
+    answer = operator.call("apply", "plans/inc.yaml", "--yes")
+
+    run = _run(operator, "rollback")
+    assert answer.code == 6
+    assert "v9 did not pass its checks; the holds are in place" in answer.err
+    assert "probe_score: inconclusive" in answer.err
+    assert "retry: apply again" in answer.err
+    assert f"rollbackctl abandon {run} --reason TEXT, then plan again (v9 is passed over)" in answer.err
+    assert "stay held" in answer.err
+    assert _serving(operator)["attached"] is False
+
+
+def test_after_an_abandoned_run_the_failed_target_is_passed_over(tmp_path: Path) -> None:
+    operator = Operator.at(tmp_path / "ws", INCONCLUSIVE)
+    operator.sign_all()
+    operator.call("apply", "plans/inc.yaml", "--yes")
+
+    abandoned = operator.call("abandon", _run(operator, "rollback"), "--reason", "v9 failed its probe")
+    operator.edit("plans/inc.yaml", lambda text: text.replace("high", "0.5").replace("-drift,", "-drift-2,"))
+    operator.later(minutes=5)
+    plan = operator.call("plan", "plans/inc.yaml")
+    applied = operator.call("apply", "plans/inc.yaml", "--yes")
+
+    assert abandoned.code == 0
+    assert "Its holds stay" in abandoned.out
+    assert "failed a check of this incident" in plan.out
+    assert "v10 -> v7" in plan.out
+    assert applied.code == 0, applied.err
+    assert (operator.root / HELD_FILES[1]).read_bytes() == (FIXTURE / HELD_FILES[1]).read_bytes()
+    schedule = json.loads((operator.root / HELD_FILES[0]).read_bytes())
+    assert schedule["paused_reason"] == "incident INC-2025-1117: data drift freeze"
+
+
+def test_an_undo_leads_back_what_does_not_bring_the_withdrawn_model_back_and_ends_held(operator: Operator) -> None:
+    operator.roll_back()
+    operator.later(hours=1)
+
+    answer = operator.call("undo", _run(operator, "rollback"), "--yes")
+
+    assert answer.code == 0, answer.err
+    assert "model_alias/active   it would name the withdrawn version again" in answer.out
+    assert "artifact_quarantine/v10   a quarantine is not lifted by an undo" in answer.out
+    assert not (operator.root / "models/decision_engine/rollback_target.json").exists()
+    assert _serving(operator)["attached"] is False
+    assert _serving(operator)["models"] == {}
+    assert json.loads((operator.root / "models/decision_engine/manifest.json").read_bytes())["active"] == "v9"
+    assert "maintenance/config/auto_trader.yaml" in operator.call("status").out
+
+
+def test_an_undo_of_an_unfinished_run_closes_it(operator: Operator) -> None:
+    operator.call("apply", "plans/inc.yaml", "--yes")
+    operator.later(minutes=1)
+
+    answer = operator.call("undo", _run(operator, "rollback"), "--yes")
+
+    assert answer.code == 0, answer.err
+    assert "undone" in operator.call("runs").out
+    assert not (operator.root / "models/decision_engine/rollback_target.json").exists()
+    released = operator.call("hold", "--release")
+    assert released.code == 0, released.err
+    assert (operator.root / HELD_FILES[1]).read_bytes() == (FIXTURE / HELD_FILES[1]).read_bytes()
+
+
+def test_an_unfinished_run_blocks_every_other_plan_and_says_how_to_end_it(operator: Operator) -> None:
+    operator.call("apply", "plans/inc.yaml", "--yes")
+    (operator.root / "plans/other.yaml").write_text(PLAN.replace("-drift,", "-other,"), encoding="utf-8")
+
+    answer = operator.call("apply", "plans/other.yaml", "--yes")
+
+    run = _run(operator, "rollback")
+    assert answer.code == 7
+    assert f"run {run} of inc-2025-1117-drift (INC-2025-1117) is unfinished" in answer.err
+    for command in ("apply", f"undo {run}", f"abandon {run} --reason TEXT"):
+        assert f"rollbackctl {command}" in answer.err
+
+
+def test_all_or_nothing_refuses_to_begin_and_leaves_nothing_behind(operator: Operator) -> None:
+    before = operator.tree(times=True)
+
+    answer = operator.call("apply", "plans/inc.yaml", "--yes", "--all-or-nothing")
+
+    assert answer.code == 3
+    assert operator.tree(times=True) == before
+
+
+def test_blocked_preconditions_change_nothing_and_print_the_hold(operator: Operator) -> None:
+    operator.edit(
+        "docs/compliance/ai_pipeline_signoff.md",
+        lambda text: text.replace("- [x] Risk approved the", "- [ ] Risk approved the"),
+    )
+    before = operator.tree(times=True)
+
+    answer = operator.call("apply", "plans/inc.yaml", "--yes")
+
+    assert answer.code == 3
+    assert operator.tree(times=True) == before
+    assert "rollbackctl hold --incident INC-2025-1117" in answer.err
+
+
+def test_a_saved_plan_is_applied_without_a_question(operator: Operator) -> None:
+    operator.sign_all()
+    operator.call("plan", "plans/inc.yaml", "--out", "plan.json")
+
+    assert operator.call("apply", "plan.json").code == 0
+    assert "No changes." in operator.call("apply", "plan.json").out
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"), [(24, "the plan expired at 2025-11-19T08:00:00+00:00"), (-1, "which has not come yet")]
+)
+def test_a_saved_plan_expires_and_a_clock_that_runs_backwards_counts_as_expired(
+    operator: Operator, hours: float, text: str
+) -> None:
+    operator.sign_all()
+    operator.call("plan", "plans/inc.yaml", "--out", "plan.json")
+    before = operator.tree(times=True)
+
+    operator.later(hours=hours)
+    answer = operator.call("apply", "plan.json")
+
+    assert answer.code == 4
+    assert text in answer.err
+    assert operator.tree(times=True) == before
+
+
+def test_a_run_that_waited_too_long_does_not_release(operator: Operator) -> None:
+    operator.call("apply", "plans/inc.yaml", "--yes")
+    operator.sign_all()
+
+    operator.later(hours=25)
+    answer = operator.call("apply", "plans/inc.yaml")
+
+    assert answer.code == 4
+    assert "the holds are in place; close this run and plan again" in answer.err
+    assert _serving(operator)["attached"] is False
+
+
+def test_a_new_unsettled_report_makes_a_passing_saved_plan_stale(operator: Operator) -> None:
+    operator.sign_all()
+    operator.call("plan", "plans/inc.yaml", "--out", "plan.json")
+    folder = operator.root / "audit/ai_decision/data_quality"
+    report = json.loads((folder / "20251116T210000Z_bounds.json").read_bytes())
+    report |= {"timestamp": "2025-11-18T08:30:00+00:00", "sign_off": {}}
+    (folder / "20251118T083000Z_bounds.json").write_text(json.dumps(report), encoding="utf-8")
+
+    answer = operator.call("apply", "plan.json")
+
+    assert answer.code == 4
+    assert "20251118T083000Z_bounds.json" in answer.err
+
+
+def test_a_new_report_does_not_make_a_waiting_plan_stale_and_is_shown(operator: Operator) -> None:
+    operator.call("plan", "plans/inc.yaml", "--out", "plan.json")
+    folder = operator.root / "audit/ai_decision/data_quality"
+    report = json.loads((folder / "20251116T210000Z_bounds.json").read_bytes())
+    report |= {"timestamp": "2025-11-18T08:30:00+00:00", "sign_off": {}}
+    (folder / "20251118T083000Z_bounds.json").write_text(json.dumps(report), encoding="utf-8")
+
+    answer = operator.call("apply", "plan.json")
+
+    assert answer.code == 3
+    assert "1 new since the plan" in answer.err
+
+
+def test_a_target_that_changed_after_it_was_restored_is_not_released(operator: Operator) -> None:
+    operator.call("apply", "plans/inc.yaml", "--yes")
+    operator.sign_all()
+    operator.edit("models/decision_engine/model-v9.json", lambda text: text + "\n")
+
+    answer = operator.call("apply", "plans/inc.yaml")
+
+    assert answer.code == 3
+    assert "models/decision_engine/model-v9.json has changed since it was restored" in answer.err
+    assert _serving(operator)["attached"] is False
+
+
+def test_a_target_that_was_quarantined_meanwhile_is_not_released(operator: Operator) -> None:
+    operator.call("apply", "plans/inc.yaml", "--yes")
+    operator.sign_all()
+    text = json.dumps({"version": "v9", "sha256": "0" * 64, "incident": "INC-2025-2000", "reason": "drifted too"})
+    (operator.root / "models/decision_engine/quarantine/v9.json").write_text(text, encoding="utf-8")
+
+    answer = operator.call("apply", "plans/inc.yaml")
+
+    assert answer.code == 3
+    assert (
+        "v9 has been quarantined since the run began: quarantined by incident INC-2025-2000: drifted too" in answer.err
+    )
+
+
+def test_the_target_can_be_exported_for_those_who_go_on_by_hand(operator: Operator) -> None:
+    answer = operator.call("export-target", "plans/inc.yaml")
+
+    copy = operator.root / "models/decision_engine/rollback_target.json"
+    assert answer.code == 0
+    assert copy.read_bytes() == (operator.root / "models/decision_engine/model-v9.json").read_bytes()
+
+
+def test_events_are_one_json_object_a_line(operator: Operator) -> None:
+    operator.sign_all()
+
+    answer = operator.call("apply", "plans/inc.yaml", "--yes", "--json")
+
+    events = [json.loads(line) for line in answer.out.splitlines()]
+    types = [event["type"] for event in events]
+    assert answer.code == 0
+    assert types[0] == "version"
+    assert types[-1] == "run_summary"
+    assert types.count("apply_start") == types.count("apply_complete") == 18
+    assert {"gate_verdict", "check_outcome"} <= set(types)
+    assert all({"@level", "@message", "@module", "@timestamp", "type"} <= event.keys() for event in events)
+
+
+def test_superseded_decisions_stay_in_the_report(operator: Operator) -> None:
+    path = "audit/ai_decision/drift/20251117T224530Z_drift_alert.json"
+
+    answer = operator.call("sign-off", path, "--role", "Compliance", "--status", "approved", "--by", "M. Zielinska")
+
+    report = json.loads((operator.root / path).read_bytes())
+    assert answer.code == 0
+    assert "(unverified)" in answer.out
+    assert report["sign_off"]["compliance"]["status"] == "approved"
+    assert set(report["sign_off"]["compliance"]["recorded_by"]) == {"user", "host"}
+    assert [item["status"] for item in report["sign_off_history"]] == ["escalated"]
