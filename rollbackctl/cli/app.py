@@ -81,9 +81,9 @@ class App:
     def fail_with(self, error: RollbackError) -> None:
         """Show an error of ours with everything it knows."""
         lines = [error.problem, *(f"  {problem}" for problem in error.problems)]
-        self.fail("\n".join(lines), error.hint)
+        self.fail("\n".join(lines), error.hint, label=error.label)
 
-    def fail(self, problem: str, hint: str, *, usage: str = "") -> None:
+    def fail(self, problem: str, hint: str, *, usage: str = "", label: str = "error") -> None:
         """Show what went wrong and what to do next."""
         from rollbackctl.render.escape import plain
 
@@ -91,7 +91,7 @@ class App:
         hints = hint.splitlines() or (["rollbackctl --help"] if usage else ["rollbackctl status"])
         if self.as_json:
             self._emit("diagnostic", "error", problem, {"hints": list(hints)})
-        self.say("\n".join([*([usage] if usage else []), f"error: {plain(lines[0])}", *map(plain, lines[1:])]))
+        self.say("\n".join([*([usage] if usage else []), f"{label}: {plain(lines[0])}", *map(plain, lines[1:])]))
         self.say("\n".join([f"next: {plain(hints[0])}", *(f"      {plain(line)}" for line in hints[1:])]))
 
     def listen(self, event: "Event") -> None:

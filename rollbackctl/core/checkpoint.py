@@ -103,6 +103,10 @@ def fold(entries: Iterable[Entry], *, plan: str, run: str, steps: Iterable[str])
         step = entry.body.get("step")
         if entry.type in ("begun", "done") and step not in known:
             raise ValueError(f"entry {entry.seq} is about step {step}, which the plan does not have")
+        if entry.type == "done" and step not in checkpoint.begun:
+            raise ValueError(f"entry {entry.seq} says that step {step} is done, which has not begun")
+        if not checkpoint.entries and entry.type != "invocation":
+            raise ValueError(f"entry 1 is {entry.type}, not the call that began the run")
         checkpoint = _added(checkpoint, entry)
     return checkpoint
 

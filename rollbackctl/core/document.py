@@ -104,9 +104,10 @@ def read_document(value: Mapping[str, Any], states: Mapping[str, type[State]]) -
         raise ValueError(f"format_version is {version}, this version reads {FORMAT_VERSION}")
     try:
         document = _document(value, states)
-    except (KeyError, TypeError) as error:
+        is_whole = document.plan.id == value["id"]
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a field is missing or wrong: {error}") from error
-    if document.plan.id != value["id"]:
+    if not is_whole:
         raise ValueError("its content does not have the id it states: it was edited or cut")
     return document
 

@@ -31,15 +31,33 @@ class RollbackError(Exception):
         self.hint = hint
         self.problems = problems
 
+    @property
+    def label(self) -> str:
+        """The word before the problem: waiting for people is no error."""
+        return "error"
+
 
 class GateBlockedError(RollbackError):
-    """A gate blocks, or no version may be the target; `waits_for` says how many decisions each role owes."""
+    """A gate blocks, or no version may be the target.
+
+    Attributes:
+        waits_for: How many decisions each role still owes.
+        only_waits: Whether nothing blocks but those decisions.
+    """
 
     exit_code = 3
 
-    def __init__(self, problem: str, *, hint: str = "", waits_for: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, problem: str, *, hint: str = "", waits_for: Mapping[str, int] | None = None, only_waits: bool = False
+    ) -> None:
         super().__init__(problem, hint=hint)
         self.waits_for = dict(waits_for or {})
+        self.only_waits = only_waits
+
+    @property
+    def label(self) -> str:
+        """A gate that only waits for decisions is no error."""
+        return "waiting" if self.only_waits else "error"
 
 
 class StalePlanError(RollbackError):

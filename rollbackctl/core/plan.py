@@ -99,6 +99,11 @@ class Change:
         """Return the change that leads back."""
         return Change(self.address, self.after, self.before, self.lasting, self.reversible)
 
+    def identity(self) -> list[JsonValue]:
+        """Return what the plan's id is computed from: a reviewer sees the changes, and an undo follows them."""
+        states = [state_json(self.before), state_json(self.after)]
+        return [str(self.address), *states, self.lasting, self.reversible]
+
 
 @dataclass(frozen=True)
 class Step:
@@ -179,6 +184,7 @@ class Plan:
             "facts": dict(self.facts),
             "prior_state": {str(address): state_json(state) for address, state in sorted(self.base.items())},
             "inputs": dict(self.inputs),
+            "changes": [change.identity() for change in self.changes],
             "steps": [step.id for step in self.steps],
             "gates": [[phase.value, name] for phase, name in self.gates],
             "checks": list(self.checks),

@@ -31,7 +31,7 @@ def make_changes(desired: Mapping[Address, Sequence[Desired]], base: World) -> t
     """Compute the net effect on each address, in address order."""
     changes = []
     for address, wishes in sorted(desired.items()):
-        last = max(wishes, key=lambda wish: PHASES.index(wish.phase))
+        last = sorted(wishes, key=lambda wish: PHASES.index(wish.phase))[-1]
         changes.append(
             Change(
                 address,
@@ -66,6 +66,7 @@ def _moves(
     ordered = sorted(wishes, key=lambda wish: PHASES.index(wish.phase))
     targets: list[tuple[Phase, Target, str]] = [(Phase.HOLD, wish.hold, "") for wish in ordered if wish.hold][:1]
     targets += [(wish.phase, wish.after, wish.note) for wish in ordered]
+    targets.sort(key=lambda target: PHASES.index(target[0]))
     moves, now = [], base
     for phase, target, note in targets:
         then = target(base)
@@ -83,10 +84,9 @@ def simulate(steps: Iterable[Step], world: World) -> dict[Address, State | None]
     """
     states = dict(world)
     for step in steps:
-        if states.get(step.address) != step.before:
-            raise ValueError(
-                f"step {step.index} starts from {step.before}, but {step.address} is {states[step.address]}"
-            )
+        found = states.get(step.address)
+        if found != step.before:
+            raise ValueError(f"step {step.index} starts from {step.before}, but {step.address} is {found}")
         states[step.address] = step.after
     return states
 

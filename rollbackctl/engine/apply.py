@@ -158,7 +158,7 @@ def _enter(context: Context, phase: Phase) -> None:
     blocking = [verdict for verdict in verdicts if verdict.answer is not Answer.PASS]
     if blocking:
         run.record("waiting", {"phase": phase.value, "verdicts": [verdict.to_json() for verdict in blocking]})
-        raise blocked(phase, blocking)
+        raise blocked(phase, blocking, begun=Phase.HOLD in run.checkpoint.phases)
     if phase is Phase.RECORD:
         _take_over_finished(context)
         _verify(context)
@@ -174,17 +174,18 @@ def judge(context: Context, phases: tuple[Phase, ...]) -> tuple[Verdict, ...]:
     return planner.judge(context.plan, context.spec, context.facts, context.observation, phases)
 
 
-def blocked(phase: Phase, verdicts: list[Verdict]) -> GateBlockedError:
-    """Word what a phase waits for."""
-    waits = all(verdict.answer is Answer.WAITS for verdict in verdicts)
-    lines = [f"the {phase.value} {'waits for sign-off' if waits else 'phase may not begin'}"]
-    if phase in (Phase.CHECK, Phase.RELEASE):
-        lines[0] += "; the holds are in place, the target is restored and checked"
+def blocked(phase: Phase, verdicts: list[Verdict], *, begun: bool) -> GateBlockedError:
+    """Word what a phase waits for; `begun` says that the run has moved something already."""
+    only_waits = all(verdict.answer is Answer.WAITS for verdict in verdicts)
+    lines = [f"the {phase.value} {'waits for sign-off' if only_waits else 'phase may not begin'}"]
+    if begun:
+        restored = "; the target is restored and checked" if phase is Phase.RELEASE else ""
+        lines[0] += f"; the holds are in place{restored}"
     for verdict in verdicts:
         lines.append(f"  {verdict.answer.value}  {verdict.gate}: {verdict.summary}")
         lines += [f"    {reason}" for reason in verdict.reasons]
     waits_for = {role: number for verdict in verdicts for role, number in verdict.waits_for.items()}
-    return GateBlockedError("\n".join(lines), waits_for=waits_for)
+    return GateBlockedError("\n".join(lines), waits_for=waits_for, only_waits=only_waits)
 
 
 def _require_unexpired(context: Context) -> None:
@@ -192,7 +193,10 @@ def _require_unexpired(context: Context) -> None:
         require_unexpired(context.plan, context.run.timestamp, context.run.workspace.clock())
     except StalePlanError as error:
         if context.run.checkpoint.done:
-            error.hint = f"the holds are in place; close this run and plan again: rollbackctl abandon {context.run.run} --reason TEXT"
+            error.hint = (
+                "the holds are in place; close this run and plan again: "
+                f"rollbackctl abandon {context.run.run} --reason TEXT"
+            )
         raise
 
 

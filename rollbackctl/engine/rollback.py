@@ -188,7 +188,7 @@ def _require_gates(document: PlanDocument, phases: tuple[Phase, ...], spec: Spec
         verdict for verdict in document.verdicts if verdict.guards in phases and verdict.answer is not Answer.PASS
     ]
     if blocking:
-        error = blocked(blocking[0].guards, blocking)
+        error = blocked(blocking[0].guards, blocking, begun=False)
         error.hint = (
             f"nothing was changed; to stop the bad model now: rollbackctl hold --incident {spec.metadata.incident}"
         )

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from bot_core.foundation.atomic_file import make_folder, write_atomic
 from bot_core.foundation.errors import BotCoreError, LockTimeoutError
+from bot_core.foundation.file_system import network_file_system
 from bot_core.foundation.lock import FileLock
 from bot_core.foundation.safe_file import list_inside, read_inside_or_none
 from bot_core.foundation.strict_json import encode_json, parse_object
@@ -215,6 +216,12 @@ class FileRunStore:
             os.chown(path, -1, self._gid)
 
     def _refuse_unsafe(self) -> None:
+        kind = network_file_system(self._root)
+        if kind is not None:
+            raise InvalidInputError(
+                f"the workspace lies on a network file system ({kind}), where locks and syncs do not hold",
+                hint="work on the host that has the workspace on a local disk",
+            )
         try:
             status = os.lstat(self._folder)
         except FileNotFoundError:

@@ -51,6 +51,17 @@ def test_a_missing_journal_is_empty(tmp_path: Path) -> None:
     assert scan_journal(tmp_path, "logs/none.log", needles=[b"x"]) == JournalScan(0, (), (), {})
 
 
+def test_a_last_line_without_its_newline_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(b'{"event":"x"}\n{"event":"x"}')
+    (tmp_path / "b.log").write_bytes(b'{"event":"x"}\n')
+    (tmp_path / "c.log").write_bytes(b"")
+
+    scan = scan_journal(tmp_path, ".", needles=[b'"x"'])
+
+    assert [(name, number) for name, number, _ in scan.records] == [("a.log", 1), ("a.log", 2), ("b.log", 1)]
+    assert scan.unended == {"a.log": 2}
+
+
 def test_a_linked_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "real.jsonl").write_bytes(b"")
     os.symlink("real.jsonl", tmp_path / "linked.jsonl")

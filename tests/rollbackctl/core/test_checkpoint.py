@@ -170,7 +170,9 @@ def test_an_entry_of_an_unknown_type_is_refused() -> None:
 
 
 def test_a_step_of_the_hold_phase_takes_hold() -> None:
-    run = record("r1", call(1), *move("s1", "hold", SERVING, {"attached": False}), put_back={SERVING: {"attached": True}})
+    run = record(
+        "r1", call(1), *move("s1", "hold", SERVING, {"attached": False}), put_back={SERVING: {"attached": True}}
+    )
 
     assert holds_in_force([run]) == (
         HoldFact(

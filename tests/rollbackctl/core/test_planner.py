@@ -141,7 +141,9 @@ def test_the_steps_change_what_the_changes_say(case: Case) -> None:
 
     end = simulate(plan.steps, case.base)
 
-    assert {change.address: change.after for change in plan.changes} == {change.address: end[change.address] for change in plan.changes}
+    assert {change.address: change.after for change in plan.changes} == {
+        change.address: end[change.address] for change in plan.changes
+    }
     assert {change.address: change.before for change in plan.changes} == dict(plan.base)
 
 

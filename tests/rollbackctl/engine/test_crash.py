@@ -37,7 +37,6 @@ def held_run(site: Site) -> None:
     site.ok(*HOLD)
 
 
-
 OPERATIONS = {
     "apply": Operation(lambda site: None, ("apply", PLAN, "--yes")),
     "apply_on_a_hold": Operation(held_run, ("apply", PLAN, "--yes")),

@@ -102,7 +102,7 @@ def test_where_others_wrote_after_a_part_of_it_the_whole_entry_follows(
 ) -> None:
     whole = block(entry())
 
-    for length in (len(whole) // 2, whole.index(b"\n- reason") + 1, whole.index(b"\n- outcome") + 12, len(whole) - 1):
+    for length in (len(whole) // 2, whole.index(b"\n- reason") + 1, whole.index(b"\n- outcome") + 12, len(whole) - 2):
         torn = b"# Journal\n\n" + whole[:length] + between
         (workspace / NAME).write_bytes(torn)
         assert kind.observe(NAME) is None, torn

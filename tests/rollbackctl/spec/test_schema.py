@@ -121,7 +121,7 @@ def test_the_schema_names_every_field_of_a_plan() -> None:
 
 
 @pytest.mark.parametrize(("version", "is_read"), [(FORMAT_VERSION, True), ("1.7", True), ("2.0", False), ("1", False)])
-def test_a_plan_of_another_major_version_is_not_valid(version: str, is_read: bool, real: PlanDocument) -> None:  # noqa: FBT001
+def test_a_plan_of_another_major_version_is_not_valid(version: str, is_read: bool, real: PlanDocument) -> None:
     value = real.to_json() | {"format_version": version}
 
     assert (problems("plan", json.loads(json.dumps(value))) == []) is is_read
