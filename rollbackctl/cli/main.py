@@ -120,9 +120,9 @@ def _other(app: App, error: Exception) -> int:
             app.fail(error.problem, error.hint or f"wait for it, then run the command again; see: {status}")
             return 7
         case BotCoreError():
-            app.fail(
-                error.problem, error.hint or f"mend or restore that file, then run the command again; see: {status}"
-            )
+            where = f"{error.path}:{error.line}" if error.path and error.line else error.path or ""
+            problem = error.problem if not where or where in error.problem else f"{where}: {error.problem}"
+            app.fail(problem, error.hint or f"mend or restore that file, then run the command again; see: {status}")
             return 8
         case OSError():
             where = f": {error.filename}" if error.filename else ""

@@ -31,7 +31,7 @@ def make_changes(desired: Mapping[Address, Sequence[Desired]], base: World) -> t
     """Compute the net effect on each address, in address order."""
     changes = []
     for address, wishes in sorted(desired.items()):
-        last = sorted(wishes, key=lambda wish: PHASES.index(wish.phase))[-1]
+        last = max(reversed(wishes), key=lambda wish: PHASES.index(wish.phase))  # of equals the one asked for last
         changes.append(
             Change(
                 address,

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import GateBlockedError
 from rollbackctl.engine.hold import place

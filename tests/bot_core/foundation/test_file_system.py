@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from bot_core.foundation.file_system import network_file_system
 
 TABLE = """\

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from rollbackctl.cli.main import COMMANDS
 
+from rollbackctl.cli.main import COMMANDS
 from tests.operator import Operator
 
 
