@@ -97,7 +97,7 @@ class App:
     def listen(self, event: "Event") -> None:
         """Show what happens in a run: as an event on stdout, or as a line on stderr."""
         if self.as_json:
-            self._emit(event.type, event.level, event.message, dict(event.fields))
+            self._emit(event.type, event.level, event.message, event.fields)
         elif _LEVELS.index(event.level) >= _LEVELS.index(self._log_level()) and event.type != "apply_start":
             from rollbackctl.render.escape import plain
 

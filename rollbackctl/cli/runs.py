@@ -13,7 +13,11 @@ def command(app: App) -> int:
 
     Example: rollbackctl runs
     """
+    from rollbackctl.engine.events import Event
     from rollbackctl.render.run import render_runs
 
-    app.out(render_runs(app.session().history().facts))
+    facts = app.session().history().facts
+    app.out(render_runs(facts))
+    for fact in facts if app.as_json else ():
+        app.listen(Event("run", f"{fact.run}: {fact.status}", fields=fact.model_dump(mode="json")))
     return 0

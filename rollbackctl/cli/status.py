@@ -16,11 +16,15 @@ def command(app: App, plan: str | None) -> int:
 
     Example: rollbackctl status
     """
+    from rollbackctl.engine.events import Event
     from rollbackctl.engine.status import read_status
-    from rollbackctl.render.status import render
+    from rollbackctl.render.status import next_command, render
     from rollbackctl.spec.document import Serving
 
     session = app.session()
     model_dir = app.spec(plan, session.workspace).spec.serving.model_dir if plan else Serving().model_dir
-    app.out(render(read_status(session, model_dir)))
+    status = read_status(session, model_dir)
+    app.out(render(status))
+    if app.as_json:
+        app.listen(Event("status", next_command(status), fields=status.to_json()))
     return 0

@@ -54,7 +54,8 @@ class Desired:
         name: The resource's name within its kind.
         phase: The phase in which `after` is reached.
         after: The state asked for, given the state beneath any hold.
-        hold: The state in which the resource is held from the hold phase until `phase`; None = it is not held.
+        hold: The state in which the resource is held from the hold phase until `phase`, a later one; None = it is not
+            held.
         lasting: False for one-shot effects (events, entries, ticks), which belong to a run: they are no reason for one.
         reversible: False when `undo` leaves the resource as it is.
         note: What an operator should know about the move and cannot see in the states.

@@ -64,7 +64,9 @@ def _moves(
     address: Address, wishes: Sequence[Desired], base: State | None
 ) -> list[tuple[Phase, Address, State | None, State | None, str]]:
     ordered = sorted(wishes, key=lambda wish: PHASES.index(wish.phase))
-    targets: list[tuple[Phase, Target, str]] = [(Phase.HOLD, wish.hold, "") for wish in ordered if wish.hold][:1]
+    later = PHASES[PHASES.index(Phase.HOLD) + 1 :]
+    holds = [wish.hold for wish in ordered if wish.hold and wish.phase in later]
+    targets: list[tuple[Phase, Target, str]] = [(Phase.HOLD, hold, "") for hold in holds[:1]]
     targets += [(wish.phase, wish.after, wish.note) for wish in ordered]
     targets.sort(key=lambda target: PHASES.index(target[0]))
     moves, now = [], base

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pydantic import JsonValue
+
 from rollbackctl.core.observation import HoldFact, RunFact
 from rollbackctl.core.report import Report
 
@@ -34,3 +36,20 @@ class Status:
     last: RunFact | None
     holder: str | None
     problems: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return the status as JSON."""
+        fact, report = self.unfinished or (None, None)
+        return {
+            "attached": self.attached,
+            "default_model": self.default_model,
+            "models": {name: {"version": version, "sha256": digest} for name, (version, digest) in self.models.items()},
+            "active": dict(self.active),
+            "holds": [hold.model_dump(mode="json") for hold in self.holds],
+            "engines": list(self.engines),
+            "unfinished": None if fact is None else fact.run,
+            "verdict": None if report is None else report.verdict,
+            "last": None if self.last is None else self.last.run,
+            "holder": self.holder,
+            "problems": list(self.problems),
+        }

@@ -94,6 +94,10 @@ def _signing_problems(version: VersionFact, roles: tuple[str, ...]) -> list[str]
     return problems
 
 
+def _withdrawn(version: VersionFact) -> tuple[str, ...]:
+    return ("; ".join(filter(None, ("is being withdrawn", version.served))),)
+
+
 def merits(version: VersionFact) -> str:
     """Say in one line what speaks for a version: who signed it, what its bundle proves, when it served."""
     report, attestation = version.walk_forward, version.attestation
@@ -141,7 +145,7 @@ def choose_last_stable(
         version = ordered[index]
         reasons = refusals(version, demands)
         if index == position:
-            candidates.append(Candidate(version.version, "withdrawn", ("is being withdrawn",)))
+            candidates.append(Candidate(version.version, "withdrawn", _withdrawn(version)))
         elif index > position:
             candidates.append(Candidate(version.version, "rejected", ("newer than the withdrawn version", *reasons)))
         elif reasons:
@@ -162,7 +166,7 @@ def named_target(
     for version in reversed(by_age(versions)):
         reasons = refusals(version, demands)
         if version.version == withdrawn:
-            candidates.append(Candidate(withdrawn, "withdrawn", ("is being withdrawn",)))
+            candidates.append(Candidate(withdrawn, "withdrawn", _withdrawn(version)))
         elif version.version == named:
             candidates.append(Candidate(named, "chosen", (f"named by {namer}", merits(version), *reasons)))
         else:

@@ -22,6 +22,7 @@ from rollbackctl.engine.evidence import (
 from rollbackctl.engine.history import History
 from rollbackctl.engine.journal_index import observe_journal, served_versions
 from rollbackctl.engine.registry import Registry
+from rollbackctl.engine.thresholds import read_thresholds
 from rollbackctl.engine.versions import Examiner, hmac_keys
 from rollbackctl.engine.workspace import Workspace
 from rollbackctl.kinds import Binding, Kind
@@ -120,12 +121,7 @@ def _inputs(workspace: Workspace, spec: Spec, versions: tuple[VersionFact, ...])
             inputs[fact.walk_forward.path] = fact.walk_forward.digest
     thresholds = spec.spec.serving.thresholds
     if thresholds is not None:
-        data = read_inside_or_none(workspace.root, thresholds)
-        if data is None:
-            raise InvalidInputError(
-                f"spec.serving.thresholds: {thresholds} does not exist", hint="name a YAML file of the workspace"
-            )
-        inputs[thresholds] = sha256_hex(data)
+        inputs[thresholds] = sha256_hex(read_thresholds(workspace.root, thresholds))
     return inputs
 
 

@@ -17,7 +17,7 @@ _HIDDEN = re.compile(
 # A mention on GitHub begins at an @ that follows no letter or digit; what follows one is an address or a host.
 _MARKUP = re.compile(r"[`<]|(?<![A-Za-z0-9])@")
 
-_WORD = re.compile(r"""[("]?(?:[^\W_]+(?:[-'’][^\W\d_]+)*(?:\(s\))?|[0-9]+(?:\.[0-9]+)*%?)[)",.;:!?]*""")
+_WORD = re.compile(r"""[("']?(?:[^\W_]+(?:[-'’][^\W\d_]+)*(?:\(s\))?|[0-9]+(?:\.[0-9]+)*%?)[)"',.;:!?]*""")
 _LINKED = re.compile(r"[0-9a-f]{7,40}", re.IGNORECASE)  # GitHub links what may be a commit
 _LIST_ITEM = re.compile(r"[0-9]+[.)]")
 _SIGNS = {"->": "→", "-": "–", "…": "…"}
@@ -75,7 +75,7 @@ def markdown(text: str) -> str:
 def _is_prose(token: str) -> bool:
     if token in _SIGNS:
         return True
-    linked = _LINKED.fullmatch(token.strip('(),.;:!?"'))
+    linked = _LINKED.fullmatch(token.strip("(),.;:!?\"'"))
     return _WORD.fullmatch(token) is not None and linked is None and _LIST_ITEM.fullmatch(token) is None
 
 

@@ -123,15 +123,22 @@ def _trigger(document: PlanDocument) -> Iterator[str]:
 def _gates(verdicts: Iterable[Verdict]) -> Iterator[str]:
     """Those that stop a phase first."""
     order = (Answer.BLOCK, Answer.WAITS, Answer.PASS)
-    sorted_verdicts = sorted(verdicts, key=lambda verdict: order.index(verdict.answer))
-    first = sorted_verdicts[:_SHOWN_GATES]
-    share = _SHOWN_REASONS // max(1, sum(bool(verdict.reasons) for verdict in first))
+    verdicts = sorted(verdicts, key=lambda verdict: order.index(verdict.answer))
+    first = verdicts[:_SHOWN_GATES]
+    share = _share(first)
     for verdict in first:
         yield from _gate(verdict, share)
-    if len(sorted_verdicts) > len(first):
-        yield f"- … and {_number(len(sorted_verdicts) - len(first), 'more gate')}, in the details"
+    if len(verdicts) > len(first):
+        yield f"- … and {_number(len(verdicts) - len(first), 'more gate')}, in the details"
     if first:
         yield ""
+
+
+def _share(verdicts: Sequence[Verdict]) -> int:
+    """How many reasons each gate may show, so that all together show no more than the summary has room for."""
+    counts = [len(verdict.reasons) for verdict in verdicts]
+    fitting = (n for n in range(1, _SHOWN_REASONS + 1) if sum(min(count, n) for count in counts) <= _SHOWN_REASONS)
+    return max(fitting, default=1)
 
 
 def _gate(verdict: Verdict, limit: int | None = None) -> Iterator[str]:
@@ -273,8 +280,10 @@ def _rest(document: PlanDocument) -> Iterator[str]:
     for reason, group in groupby(sorted(document.undo, key=lambda item: item[1]), key=lambda item: item[1]):
         addresses = _list((_name(address) for address, _ in group), _LISTED)
         yield f"- an undo leaves {addresses}: {_prose(reason)}" if reason else f"- an undo leads back {addresses}"
-    stopping = [verdict for verdict in document.verdicts if verdict.reasons]
-    if len(document.verdicts) > _SHOWN_GATES or sum(len(v.reasons) for v in stopping) > _SHOWN_REASONS:
+    for path, what in sorted(document.left_alone.items())[_SHOWN_NOTES:]:
+        yield f"- left alone: {_name(path)} names {_name(what)}"
+    share = _share(document.verdicts)
+    if len(document.verdicts) > _SHOWN_GATES or any(len(verdict.reasons) > share for verdict in document.verdicts):
         for verdict in document.verdicts:
             yield from _gate(verdict)
     for note in document.diagnostics[_SHOWN_NOTES:]:

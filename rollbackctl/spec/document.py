@@ -30,6 +30,10 @@ def _check_path(path: str) -> str:
     return path
 
 
+def _check_optional_path(path: str | None) -> str | None:
+    return None if path is None else _check_path(path)
+
+
 class Document(BaseModel):
     """Base of every section: frozen, strict, unknown keys refused."""
 
@@ -96,6 +100,7 @@ class Serving(Document):
     thresholds: str | None = None
 
     _model_dir = field_validator("model_dir")(_check_path)
+    _thresholds = field_validator("thresholds")(_check_optional_path)
 
 
 class Autotrader(Document):

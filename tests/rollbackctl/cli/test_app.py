@@ -1,5 +1,6 @@
 """Options, environment and output, which every command shares."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,16 @@ def test_a_schema_is_printed_as_it_is_kept(operator: Operator, name: str) -> Non
     kept = Path(__file__).parents[3] / "schemas" / f"{name}.schema.json"
 
     assert operator.call("schema", name).out == kept.read_text(encoding="utf-8")
+
+
+def test_status_and_runs_are_events_where_stdout_carries_events(operator: Operator) -> None:
+    operator.call("hold")
+
+    status = [json.loads(line) for line in operator.call("status", "--json").out.splitlines()]
+    runs = [json.loads(line) for line in operator.call("runs", "--json").out.splitlines()]
+
+    assert [event["type"] for event in status] == ["version", "status"]
+    assert status[1]["attached"] is False
+    assert [hold["address"] for hold in status[1]["holds"]][-1] == "serving/var/models"
+    assert [event["type"] for event in runs] == ["version", "run"]
+    assert runs[1]["operation"] == "hold"

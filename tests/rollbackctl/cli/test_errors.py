@@ -174,6 +174,19 @@ def test_a_plan_that_names_what_is_not_there_is_told_so(
     assert operator.tree(times=True) == before
 
 
+def test_a_file_of_thresholds_is_checked_field_by_field(operator: Operator) -> None:
+    plan = PLAN + "  serving: {thresholds: config/thresholds.yaml}\n"
+    (operator.root / "plans/inc.yaml").write_text(plan, encoding="utf-8")
+    (operator.root / "config/thresholds.yaml").write_text("max_cost_bps: many\nmax_fun: 3\n", encoding="utf-8")
+
+    answer = operator.call("plan", "plans/inc.yaml")
+
+    assert answer.code == 8
+    assert "config/thresholds.yaml:1:1: max_cost_bps is 'many', not a number" in answer.err
+    assert "config/thresholds.yaml:2:1: max_fun is no threshold" in answer.err
+    assert "min_net_edge_bps is missing" in answer.err
+
+
 @pytest.mark.parametrize(
     ("path", "content", "problem"),
     [

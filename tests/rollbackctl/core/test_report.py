@@ -42,12 +42,12 @@ def begun(plan: Plan, index: int) -> tuple[str, dict[str, Any]]:
 def test_a_report_tells_what_became_of_every_step() -> None:
     plan = sample_plan()
 
-    report = report_of(plan, call(), begun(plan, 1), ("done", {"step": plan.steps[0].id}), begun(plan, 2))
+    report = report_of(plan, call(), begun(plan, 1), ("done", {"step": plan.steps[0].id}), begun(plan, 3))
 
     assert [(str(s.phase), s.address, s.outcome, s.at) for s in report.steps] == [
         ("hold", "flag/trader", "done", "08:00:03"),
-        ("release", "box/alias", "begun", None),
         ("release", "flag/trader", "open", None),
+        ("release", "box/alias", "begun", None),
     ]
     assert (report.started_at, report.ended_at) == ("08:00:01", "08:00:04")
 
@@ -70,6 +70,7 @@ def test_a_report_names_who_started_and_who_else_continued() -> None:
         ("rollback", [("verified", {}), ("finished", {})], "verified"),
         ("hold", [("verified", {}), ("finished", {})], "held"),
         ("undo", [("verified", {}), ("finished", {})], "held"),
+        ("release", [("verified", {}), ("finished", {})], "released"),
         ("rollback", [("abandoned", {})], "abandoned"),
         ("rollback", [("verified", {}), ("finished", {}), ("undone", {})], "undone"),
     ],

@@ -12,6 +12,7 @@ from rollbackctl.core.target import (
     age,
     by_age,
     choose_last_stable,
+    merits,
     named_target,
     refusals,
     undecided,
@@ -38,7 +39,9 @@ def test_the_newest_older_version_is_chosen_and_every_version_has_a_verdict() ->
     assert chosen.version == "v9"
     assert candidates == (
         Candidate("v10", "withdrawn", ("is being withdrawn",)),
-        Candidate("v9", "chosen"),
+        Candidate(
+            "v9", "chosen", ("signed: risk approved, compliance waived; bundle attested, HMAC not configured",)
+        ),
         Candidate("v8", "older"),
     )
 
@@ -193,13 +196,33 @@ def test_every_reason_is_given_at_once() -> None:
 
 
 def test_a_named_target_is_chosen_and_keeps_what_speaks_against_it() -> None:
+    found = (*versions(), version("v11", "2025-11-10T00:00:00+00:00", walk_forward=None))
     demands = Demands(ROLES, failed=frozenset({"v8"}))
 
-    assert named_target(versions(), "v10", "v8", demands) == (
+    candidates = named_target(found, "v10", "v8", "run r1", demands)
+
+    assert candidates == (
+        Candidate("v11", "rejected", ("no walk-forward report is linked to it",)),
         Candidate("v10", "withdrawn", ("is being withdrawn",)),
-        Candidate("v9", "rejected", ("not named by the rollback plan",)),
-        Candidate("v8", "chosen", ("named by the rollback plan", "failed a check of this incident")),
+        Candidate("v9", "eligible"),
+        Candidate("v8", "chosen", ("named by run r1", merits(versions()[0]), "failed a check of this incident")),
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, "signed: risk approved, compliance waived; bundle attested, HMAC not configured"),
+        ({"walk_forward": None, "attestation": None}, "not signed; no bundle"),
+        ({"walk_forward": walk_forward()}, "not signed; bundle attested, HMAC not configured"),
+        (
+            {"attestation": AttestationFact(state="unattested", hmac="no"), "served": "served until 2025-11-08"},
+            "signed: risk approved, compliance waived; no bundle; served until 2025-11-08",
+        ),
+    ],
+)
+def test_what_speaks_for_a_version_is_one_line(fields: dict[str, object], text: str) -> None:
+    assert merits(version("v9", None, **fields)) == text
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.faults import Acts, Crash, When, crashing, every_crash
-from tests.harness import INCIDENT, PLAN, Site, new_site
+from tests.harness import INCIDENT, PLAN, Site, new_site, quick_folder
 
 HOLD = ("hold", "--incident", INCIDENT, "--reason", "drift alert 5.12")
 THE_RUN = "the run that was prepared"
@@ -66,16 +67,22 @@ class Clean:
 
 
 @pytest.fixture(scope="session")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Clean]:
+def folder() -> Iterator[Path]:
+    with quick_folder() as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def clean(folder: Path) -> Callable[[str], Clean]:
     """Make the clean run of an operation once."""
     known: dict[str, Clean] = {}
 
     def made(name: str) -> Clean:
         if name not in known:
-            operation, folder = OPERATIONS[name], tmp_path_factory.mktemp(name)
-            before = new_site(folder / "before", signed=name not in UNSIGNED)
+            operation = OPERATIONS[name]
+            before = new_site(folder / name / "before", signed=name not in UNSIGNED)
             operation.prepare(before)
-            after = before.copy(folder / "after")
+            after = before.copy(folder / name / "after")
             with crashing() as acts:
                 after.ok(*operation.on(before))
             known[name] = Clean(operation, before, after, tuple(every_crash(acts)), acts)
@@ -88,11 +95,8 @@ def broken_promises(run: Clean, at: int, when: When, root: Path) -> Iterator[str
     """Crash at one place, call again, and name everything that differs from the clean run."""
     shutil.rmtree(root, ignore_errors=True)
     site = run.before.copy(root)
-    with crashing(at=at, when=when) as acts:
-        try:
-            site(*run.operation.on(run.before))
-        except Crash:
-            pass
+    with crashing(at=at, when=when) as acts, suppress(Crash):
+        site(*run.operation.on(run.before))
     if not acts.crashed:
         yield "the crash did not come"
     again = site(*run.operation.on(run.before))
@@ -129,12 +133,12 @@ def sweep(run: Clean, places: tuple[tuple[int, When], ...], root: Path) -> list[
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_after_a_crash_at_some_acts_the_same_command_leads_to_the_same_end(
-    name: str, clean: Callable[[str], Clean], tmp_path: Path
+    name: str, clean: Callable[[str], Clean], folder: Path
 ) -> None:
     run = clean(name)
 
-    # 13 shares no factor with the acts of one write, so that each sort of act has its turn.
-    problems = sweep(run, run.places[::13], tmp_path / "ws")
+    # 41 shares no factor with the acts of one write, so that each sort of act has its turn.
+    problems = sweep(run, run.places[::41], folder / "crashed")
 
     assert "\n".join(problems) == ""
 
@@ -143,11 +147,11 @@ def test_after_a_crash_at_some_acts_the_same_command_leads_to_the_same_end(
 @pytest.mark.parametrize("part", range(8))
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_after_a_crash_at_any_act_the_same_command_leads_to_the_same_end(
-    name: str, part: int, clean: Callable[[str], Clean], tmp_path: Path
+    name: str, part: int, clean: Callable[[str], Clean], folder: Path
 ) -> None:
     run = clean(name)
 
-    problems = sweep(run, run.places[part::8], tmp_path / "ws")
+    problems = sweep(run, run.places[part::8], folder / "crashed")
 
     assert "\n".join(problems) == ""
 

@@ -71,6 +71,7 @@ def test_prose_outside_of_code_spans_holds_nothing_that_markdown_reads(text: str
     [
         ("drift score 5.12, limit 3.00", "drift score 5.12, limit 3.00"),
         ("data-quality checks failed (again).", "data-quality checks failed (again)."),
+        ("the box 'Risk approved' is open", "the box 'Risk approved' is open"),
         ("v10 -> v9", "v10 → v9"),
         ("the alias is_ready: gone", "the alias `is_ready`: gone"),
         ("see a/b.json c/d.json, now", "see `a/b.json c/d.json`, now"),

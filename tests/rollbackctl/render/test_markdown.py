@@ -166,6 +166,36 @@ def test_what_is_cut_is_counted() -> None:
     assert characters > 3 * 300 * 300 - LIMIT
 
 
+@given(st.lists(st.integers(0, 20), max_size=12))
+def test_a_reason_that_the_summary_leaves_out_is_in_the_details(counts: list[int]) -> None:
+    verdicts = [
+        Verdict(f"gate{i}", Phase.RELEASE, Answer.WAITS, "waits", tuple(f"reason {i} {n}" for n in range(count)))
+        for i, count in enumerate(counts)
+    ]
+
+    text = render(dataclasses.replace(document("x"), verdicts=tuple(verdicts)))
+
+    above, below = text.split("<details>")
+    lines = [f"  - {reason}\n" for verdict in verdicts for reason in verdict.reasons]
+    shown = below if "in the details" in above else above
+    assert [line for line in lines if line not in shown] == []
+
+
+def test_gates_with_few_reasons_leave_room_for_the_others() -> None:
+    first = Verdict("a", Phase.SECURE, Answer.BLOCK, "blocks", ("one",))
+    second = Verdict("b", Phase.RELEASE, Answer.WAITS, "waits", tuple(f"reason {n}" for n in range(11)))
+
+    assert "in the details" not in render(dataclasses.replace(document("x"), verdicts=(first, second)))
+
+
+def test_what_is_left_alone_is_named_in_full() -> None:
+    left = {f"file{n}": "v10" for n in range(9)}
+
+    text = render(dataclasses.replace(document("x"), left_alone=left))
+
+    assert [text.count(f"`{path}` names `v10`") for path in left] == [1] * 9
+
+
 def test_a_plan_that_fits_is_not_cut() -> None:
     assert "**Cut:**" not in render(many(3, 30, "a", 3))
 
