@@ -18,6 +18,7 @@ from typing import Any
 
 from rollbackctl.cli.app import App
 from rollbackctl.cli.main import main
+from rollbackctl.engine.events import Event
 from rollbackctl.engine.workspace import Workspace
 
 TESTS = Path(__file__).parent
@@ -51,11 +52,19 @@ class Done:
 
 @dataclass(frozen=True)
 class Site:
-    """One workspace, and the time and host at which the command line is called on it; None: this host."""
+    """One workspace, and how the command line is called on it.
+
+    Attributes:
+        root: The workspace.
+        now: The time.
+        host: The host; None: this one.
+        signal_at: The step at whose end a signal asks the run to stop, 0: when it begins; None: none does.
+    """
 
     root: Path
     now: datetime = NOW
     host: str | None = None
+    signal_at: int | None = None
 
     def __call__(self, *args: str) -> Done:
         """Call the command line in this process."""
@@ -69,6 +78,10 @@ class Site:
     def apply(self) -> Done:
         """Apply the plan, or continue its run."""
         return self("apply", PLAN, "--yes")
+
+    def interrupted(self, step: int | None, *args: str) -> Done:
+        """Apply, or call another command, in this process; a signal comes at the end of a step, or (None) before all."""
+        return replace(self, signal_at=step if step is not None else 0)(*(args or ("apply", PLAN, "--yes")))
 
     def ok(self, *args: str) -> Done:
         """Call the command line; anything but success is this test's failure."""
@@ -105,12 +118,16 @@ class Site:
 
     def start(self, *args: str, **what: Any) -> subprocess.Popen[str]:
         """Call the command line as a process of its own; see `driver.py` for what can happen in it."""
-        streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        closed: list[int] = what.pop("closed", [])
+        streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         streams |= {name: what.pop(name) for name in ("stdout", "stderr", "pass_fds") if name in what}
         order = json.dumps({"now": self.now.isoformat(), **what})
         command = [sys.executable, str(TESTS / "driver.py"), order, *self.arguments(*args)]
+        if closed:
+            shut = " ".join(f"{number}>&-" for number in closed)
+            command = ["/bin/sh", "-c", f'exec "$@" {shut}', "sh", *command]
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(TESTS.parent)}
-        return subprocess.Popen(command, text=True, env=environment, stdin=subprocess.DEVNULL, **streams)
+        return subprocess.Popen(command, text=True, env=environment, **streams)
 
     def finish(self, process: subprocess.Popen[str]) -> Done:
         """Wait for a process."""
@@ -179,6 +196,15 @@ class SomewhereApp(App):
     def __init__(self, site: Site) -> None:
         super().__init__(lambda: site.now, {})
         self._site = site
+
+    def listen(self, event: Event) -> None:
+        """Tell the event as usual; it may be the one at which the signal comes."""
+        super().listen(event)
+        is_first = event.type == "gate_verdict" and self.stop_reason is None
+        if self._site.signal_at == (
+            0 if is_first else event.fields.get("step") if event.type == "apply_complete" else -1
+        ):
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def workspace(self) -> Workspace:
         """The workspace, seen from the site's host."""

@@ -29,6 +29,10 @@ class Operation:
         return tuple(before.runs()[0].name if arg == THE_RUN else arg for arg in self.command)
 
 
+def nothing(_: Site) -> None:
+    """The workspace as it came."""
+
+
 def unsigned(site: Site) -> None:
     assert site.apply().code == 3
 
@@ -39,15 +43,15 @@ def held_run(site: Site) -> None:
 
 
 OPERATIONS = {
-    "apply": Operation(lambda site: None, ("apply", PLAN, "--yes")),
+    "apply": Operation(nothing, ("apply", PLAN, "--yes")),
     "apply_on_a_hold": Operation(held_run, ("apply", PLAN, "--yes")),
-    "hold": Operation(lambda site: None, HOLD),
+    "hold": Operation(nothing, HOLD),
     "release": Operation(held_run, ("hold", "--release")),
     "undo": Operation(lambda site: site.ok("apply", PLAN, "--yes"), ("undo", THE_RUN, "--yes"), (0, 8)),
     "undo_unfinished": Operation(unsigned, ("undo", THE_RUN, "--yes"), (0, 8)),
     "abandon": Operation(unsigned, ("abandon", THE_RUN, "--reason", "another target"), (0, 8)),
     "sign_off": Operation(
-        lambda site: None,
+        nothing,
         ("sign-off", "--plan", PLAN, "--role", "compliance", "--status", "approved", "--by", "M. Nowak"),
         (0, 64),
     ),
