@@ -33,20 +33,6 @@ class App:
         self.stop_reason: str | None = None
         self._announced = False
 
-    def with_environment(self, argv: list[str]) -> list[str]:
-        """Add the arguments of `ROLLBACKCTL_CLI_ARGS` and `ROLLBACKCTL_CLI_ARGS_<command>`.
-
-        Raises:
-            UsageError: They hold something that would pass a gate or a question.
-        """
-        command = next((arg for arg in argv if not arg.startswith("-")), "")
-        common = self._variable("ROLLBACKCTL_CLI_ARGS")
-        own = self._variable(f"ROLLBACKCTL_CLI_ARGS_{command.replace('-', '_')}") if command else []
-        if not own:
-            return [*common, *argv]
-        at = argv.index(command) + 1
-        return [*common, *argv[:at], *own, *argv[at:]]
-
     def configure(self, options: Mapping[str, Any]) -> None:
         """Take global options, wherever they stood; a later one beats an earlier one."""
         self.options |= {name: value for name, value in options.items() if value is not None}
@@ -128,13 +114,6 @@ class App:
         for stream in (sys.stdout, sys.stderr):
             self._write(stream, "")
 
-    def _variable(self, name: str) -> list[str]:
-        arguments = shlex.split(self.environment.get(name, ""))
-        for forbidden in _FORBIDDEN:
-            if any(argument.partition("=")[0] == forbidden for argument in arguments):
-                raise UsageError(f"{name} may not hold {forbidden}", hint=f"take {forbidden} out of the variable")
-        return arguments
-
     def _emit(self, kind: str, level: str, message: str, fields: Mapping[str, Any]) -> None:
         if not self._announced:
             self._announced = True
@@ -166,6 +145,27 @@ class App:
             # The reader has gone. Later writes, and the interpreter's own flush, must not fail either.
             with open(os.devnull, "w", encoding="utf-8") as nothing:
                 os.dup2(nothing.fileno(), stream.fileno())
+
+
+def with_environment(argv: list[str], environment: Mapping[str, str]) -> list[str]:
+    """Add the arguments of `ROLLBACKCTL_CLI_ARGS` and `ROLLBACKCTL_CLI_ARGS_<command>`.
+
+    Raises:
+        UsageError: They hold something that would pass a gate or a question.
+    """
+    command = next((arg for arg in argv if not arg.startswith("-")), "")
+    common = _variable("ROLLBACKCTL_CLI_ARGS", environment)
+    own = _variable(f"ROLLBACKCTL_CLI_ARGS_{command.replace('-', '_')}", environment) if command else []
+    at = argv.index(command) + 1 if command else 0
+    return [*common, *argv[:at], *own, *argv[at:]]
+
+
+def _variable(name: str, environment: Mapping[str, str]) -> list[str]:
+    arguments = shlex.split(environment.get(name, ""))
+    for forbidden in _FORBIDDEN:
+        if any(argument.partition("=")[0] == forbidden for argument in arguments):
+            raise UsageError(f"{name} may not hold {forbidden}", hint=f"take {forbidden} out of the variable")
+    return arguments
 
 
 def shown_path(path: str) -> str:

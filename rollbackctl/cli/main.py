@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from rollbackctl import VERSION
-from rollbackctl.cli.app import App
+from rollbackctl.cli.app import App, with_environment
 from rollbackctl.core.errors import RollbackError
 
 COMMANDS = {
@@ -92,7 +92,9 @@ def run(argv: Sequence[str] | None = None, clock: Callable[[], datetime] | None 
 def main(argv: list[str], app: App) -> int:
     """Run one command and return its exit code."""
     try:
-        result = cli.main(app.with_environment(argv), prog_name="rollbackctl", standalone_mode=False, obj=app)
+        result = cli.main(
+            with_environment(argv, app.environment), prog_name="rollbackctl", standalone_mode=False, obj=app
+        )
         return int(result or 0)
     except click.exceptions.Exit as error:
         return error.exit_code

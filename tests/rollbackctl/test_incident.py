@@ -26,6 +26,14 @@ def _run(operator: Operator, operation: str) -> str:
     return next(line[0] for line in lines if line[1] == operation)
 
 
+def _report_comes(operator: Operator) -> None:
+    """An unsettled alert after the plan was made."""
+    folder = operator.root / "audit/ai_decision/data_quality"
+    report = json.loads((folder / "20251116T210000Z_bounds.json").read_bytes())
+    report |= {"timestamp": "2025-11-18T08:30:00+00:00", "sign_off": {}}
+    (folder / "20251118T083000Z_bounds.json").write_text(json.dumps(report), encoding="utf-8")
+
+
 def test_a_hold_needs_no_plan_and_stops_everything(operator: Operator) -> None:
     answer = operator.call("hold", "--incident", "INC-2025-1117", "--reason", "drift alert 5.12")
 
@@ -269,10 +277,7 @@ def test_a_run_that_waited_too_long_does_not_release(operator: Operator) -> None
 def test_a_new_unsettled_report_makes_a_passing_saved_plan_stale(operator: Operator) -> None:
     operator.sign_all()
     operator.call("plan", "plans/inc.yaml", "--out", "plan.json")
-    folder = operator.root / "audit/ai_decision/data_quality"
-    report = json.loads((folder / "20251116T210000Z_bounds.json").read_bytes())
-    report |= {"timestamp": "2025-11-18T08:30:00+00:00", "sign_off": {}}
-    (folder / "20251118T083000Z_bounds.json").write_text(json.dumps(report), encoding="utf-8")
+    _report_comes(operator)
 
     answer = operator.call("apply", "plan.json")
 
@@ -282,10 +287,7 @@ def test_a_new_unsettled_report_makes_a_passing_saved_plan_stale(operator: Opera
 
 def test_a_new_report_does_not_make_a_waiting_plan_stale_and_is_shown(operator: Operator) -> None:
     operator.call("plan", "plans/inc.yaml", "--out", "plan.json")
-    folder = operator.root / "audit/ai_decision/data_quality"
-    report = json.loads((folder / "20251116T210000Z_bounds.json").read_bytes())
-    report |= {"timestamp": "2025-11-18T08:30:00+00:00", "sign_off": {}}
-    (folder / "20251118T083000Z_bounds.json").write_text(json.dumps(report), encoding="utf-8")
+    _report_comes(operator)
 
     answer = operator.call("apply", "plan.json")
 

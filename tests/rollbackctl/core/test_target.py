@@ -39,9 +39,7 @@ def test_the_newest_older_version_is_chosen_and_every_version_has_a_verdict() ->
     assert chosen.version == "v9"
     assert candidates == (
         Candidate("v10", "withdrawn", ("is being withdrawn",)),
-        Candidate(
-            "v9", "chosen", ("signed: risk approved, compliance waived; bundle attested, HMAC not configured",)
-        ),
+        Candidate("v9", "chosen", ("signed: risk approved, compliance waived; bundle attested, HMAC not configured",)),
         Candidate("v8", "older"),
     )
 
