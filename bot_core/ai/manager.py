@@ -117,7 +117,8 @@ class AIManager:
     def attach_decision_orchestrator(self, orchestrator: Orchestrator, *, default_model: str | None = None) -> None:
         """Let the models of this folder score again, in every process, and give them all to `orchestrator`.
 
-        After a crash serving is attached or as before.
+        After a crash serving is attached or as before. While somebody holds serving (`held_by` in serving.json), it
+        stays detached: an engine that starts meanwhile scores as soon as the hold is released.
 
         Args:
             orchestrator: Gets each model by name, now and whenever this process sees that others are loaded.
@@ -129,6 +130,8 @@ class AIManager:
         """
 
         def attached(serving: Serving) -> Serving:
+            if serving.held_by is not None:
+                return serving
             default = serving.default_model if default_model is None else default_model
             if default is not None:
                 if default not in serving.models:
@@ -254,8 +257,12 @@ class AIManager:
             serving = read_serving(self.model_dir)
             self._obey(serving)
             if not serving.attached:
+                held = serving.held_by
                 raise NotServingError(
-                    f"serving is detached in {self.model_dir}", hint="attach_decision_orchestrator attaches it again"
+                    f"serving is detached in {self.model_dir}" + (f": {held}" if held else ""),
+                    hint="it scores again when the hold is released"
+                    if held
+                    else "attach_decision_orchestrator attaches it again",
                 )
             key = serving.default_model if name is None else name
             model = None if key is None else serving.models.get(key)

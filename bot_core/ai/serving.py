@@ -50,6 +50,7 @@ class Serving:
         default_model: Name of the model that serves where none is named; None when there is no default.
         models: By the name under which they serve.
         generation: Grows by one with each change; engines acknowledge it.
+        held_by: Who holds serving detached, in words; None: nobody. While it is held, attaching does not attach.
         extra: Keys that this version does not know; kept.
     """
 
@@ -57,6 +58,7 @@ class Serving:
     default_model: str | None
     models: Mapping[str, ServedModel]
     generation: int
+    held_by: str | None = None
     extra: Mapping[str, JsonValue] = field(default_factory=dict)
 
     @classmethod
@@ -74,17 +76,19 @@ class Serving:
         raw = parse_object(data, source)
         models = raw.pop("models", None)
         attached, generation = raw.pop("attached", None), raw.pop("generation", None)
-        default_model = raw.pop("default_model", None)
+        default_model, held_by = raw.pop("default_model", None), raw.pop("held_by", None)
         if not isinstance(attached, bool):
             raise _fault(source, "attached", "true or false")
         if default_model is not None and not isinstance(default_model, str):
             raise _fault(source, "default_model", "a text or null")
+        if held_by is not None and (attached or not isinstance(held_by, str)):
+            raise _fault(source, "held_by", "a text, and only where serving is detached")
         if not isinstance(generation, int) or isinstance(generation, bool) or generation < 0:
             raise _fault(source, "generation", "a whole number")
         if not isinstance(models, dict):
             raise _fault(source, "models", "an object")
         served = {name: _served_model(value, f"models.{name}", source) for name, value in models.items()}
-        return cls(attached, default_model, served, generation, raw)
+        return cls(attached, default_model, served, generation, held_by, raw)
 
     def encode(self) -> bytes:
         """The file's bytes: indent 2, sorted keys, newline."""
@@ -98,6 +102,7 @@ class Serving:
             "default_model": self.default_model,
             "models": models,
             "generation": self.generation,
+            **({} if self.held_by is None else {"held_by": self.held_by}),
         }
         return encode_json(fields, sort_keys=True, newline=True)
 
@@ -107,6 +112,7 @@ class Serving:
         attached: bool | None = None,
         default_model: str | EllipsisType | None = ...,
         models: Mapping[str, ServedModel] | None = None,
+        held_by: str | EllipsisType | None = ...,
     ) -> "Serving":
         """The following generation with these fields changed; a field that is not given stays as it is."""
         return replace(
@@ -115,6 +121,7 @@ class Serving:
             default_model=self.default_model if isinstance(default_model, EllipsisType) else default_model,
             models=self.models if models is None else models,
             generation=self.generation + 1,
+            held_by=self.held_by if isinstance(held_by, EllipsisType) else held_by,
         )
 
 

@@ -1,13 +1,12 @@
 """When the plan is done, no name in the workspace leads to the withdrawn model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from rollbackctl.core.address import Address
 from rollbackctl.core.gate import Answer, Verdict
 from rollbackctl.core.observation import RepositoryFact
 from rollbackctl.core.plan import Phase
-from rollbackctl.core.state import state_json
 from rollbackctl.gates import Case
 
 
@@ -21,69 +20,76 @@ class WithdrawnReachable:
     def judge(self, case: Case) -> Verdict:
         """Answer; every name that would still lead to the withdrawn model is named."""
         withdrawn = case.facts.withdrawn
-        reasons = [
-            f"{place} would still lead to {withdrawn.version}" for place in (*self._served(case), *self._names(case))
-        ]
+        places = list(_served(case))
+        for repository in case.observation.repositories:
+            is_own = repository.path == case.facts.repository
+            manifest = _own(case, repository) if is_own else _deployed(case, repository)
+            places += [f"{repository.path}: {name}" for name in manifest.names_of(withdrawn.canonical)]
+        reasons = tuple(f"{place} would still lead to {withdrawn.version}" for place in places)
         if reasons:
             summary = f"{withdrawn.version} stays reachable under {len(reasons)} names"
-            return Verdict(self.name, self.guards, Answer.BLOCK, summary, tuple(reasons))
+            return Verdict(self.name, self.guards, Answer.BLOCK, summary, reasons)
         return Verdict(self.name, self.guards, Answer.PASS, f"no name leads to {withdrawn.version}")
 
-    @staticmethod
-    def _served(case: Case) -> Iterator[str]:
-        bytes_of = {fact.sha256: fact.canonical for fact in case.observation.versions}
-        withdrawn = case.facts.withdrawn
-        for address, state in sorted(case.end.items()):
-            if address.kind == "serving" and state is not None:
-                models: dict[str, Any] = (state_json(state) or {})["models"]  # type: ignore[assignment]
-                for name, model in sorted(models.items()):
-                    digest = model["sha256"]
-                    if digest == withdrawn.sha256 or bytes_of.get(digest) == withdrawn.canonical:
-                        yield f"{address}: served model {name}"
 
-    def _names(self, case: Case) -> Iterator[str]:
-        for repository in case.observation.repositories:
-            own = repository.path == case.facts.repository
-            leads_to = self._own_names(case, repository) if own else self._deployed_names(case, repository)
-            for name, canonical in leads_to:
-                if canonical is not None and canonical == case.facts.withdrawn.canonical:
-                    yield f"{repository.path}: {name}"
+@dataclass(frozen=True)
+class _Manifest:
+    """A repository's names when the plan is done; `content` is the canonical digest of what each version holds."""
 
-    @staticmethod
-    def _own_names(case: Case, repository: RepositoryFact) -> Iterator[tuple[str, str | None]]:
-        names: dict[str, str | None] = {"active version": repository.active}
-        names |= {f"alias {alias}": version for alias, version in repository.aliases.items()}
-        for address, state in case.end.items():
-            if address.kind == "model_alias":
-                name = "active version" if address.name == "active" else f"alias {address.name.removeprefix('alias:')}"
-                names[name] = str((state_json(state) or {}).get("version") or "") or None
-        for name, version in names.items():
-            yield name, _canonical(repository, repository.aliases, version)
+    active: str | None
+    aliases: Mapping[str, str]
+    content: Mapping[str, str | None]
 
-    @staticmethod
-    def _deployed_names(case: Case, repository: RepositoryFact) -> Iterator[tuple[str, str | None]]:
-        names: dict[str, str | None] = {"active version": repository.active}
-        aliases, files = dict(repository.aliases), dict(repository.files)
-        after = state_json(case.end.get(Address("deployed_copy", repository.path)))
-        if after:
-            names["active version"] = after["active"]  # type: ignore[assignment]
-            aliases = after["aliases"]  # type: ignore[assignment]
-            files = {version: entry["file"] for version, entry in after["versions"].items()}  # type: ignore[union-attr, call-overload, index, misc]
-        names |= {f"alias {alias}": version for alias, version in aliases.items()}
-        canonical_of = {fact.sha256: fact.canonical for fact in case.observation.versions}
-        by_file = {file: repository.resolved.get(version) for version, file in repository.files.items()}
-        for address, state in case.end.items():
-            sha256 = (state_json(state) or {}).get("sha256")
-            if address.kind == "deployed_copy" and address.name.startswith(f"{repository.path}/") and sha256:
-                by_file[address.name.removeprefix(f"{repository.path}/")] = canonical_of.get(str(sha256))
-        for name, version in names.items():
-            target = aliases.get(version or "", version)
-            yield name, by_file.get(files.get(target or "", ""))
+    def names_of(self, canonical: str) -> Iterator[str]:
+        names = {"active version": self.active} | {f"alias {alias}": target for alias, target in self.aliases.items()}
+        return (name for name, target in names.items() if self._content_of(target) == canonical)
+
+    def _content_of(self, name: str | None) -> str | None:
+        for _ in self.aliases:  # one round for each alias: those that lead in a circle lead nowhere
+            if name not in self.content:
+                name = self.aliases.get(name or "")
+        return self.content.get(name or "")
 
 
-def _canonical(repository: RepositoryFact, aliases: dict[str, str], name: str | None) -> str | None:
-    for _ in range(len(aliases) + 1):
-        if name is None or name in repository.resolved:
-            break
-        name = aliases.get(name)
-    return repository.resolved.get(name or "")
+def _end(case: Case, kind: str) -> dict[str, dict[str, Any] | None]:
+    """The end of each resource of a kind by name, as JSON: a gate knows the fields, not the kind."""
+    states = sorted((address.name, state) for address, state in case.end.items() if address.kind == kind)
+    return {name: None if state is None else state.to_json() for name, state in states}
+
+
+def _served(case: Case) -> Iterator[str]:
+    withdrawn = case.facts.withdrawn
+    digests = {fact.sha256 for fact in case.observation.versions if fact.canonical == withdrawn.canonical}
+    for model_dir, end in _end(case, "serving").items():
+        for name, model in sorted(end["models"].items()) if end else ():
+            if model["sha256"] in digests | {withdrawn.sha256}:
+                yield f"serving/{model_dir}: served model {name}"
+
+
+def _own(case: Case, repository: RepositoryFact) -> _Manifest:
+    """Here the plan moves names, one by one; the withdrawn version counts even where its file cannot be read."""
+    names: dict[str, str | None] = {f"alias:{alias}": target for alias, target in repository.aliases.items()}
+    names["active"] = repository.active
+    for name, end in _end(case, "model_alias").items():
+        key = name if name in ("active", "alias:active") else f"alias:{name}"
+        names[key] = end["version"] if end else None
+    active = names.pop("active")
+    aliases = {key.removeprefix("alias:"): target for key, target in names.items() if target is not None}
+    withdrawn = case.facts.withdrawn
+    return _Manifest(active, aliases, repository.resolved | {withdrawn.version: withdrawn.canonical})
+
+
+def _deployed(case: Case, repository: RepositoryFact) -> _Manifest:
+    """Here the plan moves whole files: artifacts, and the manifest that names them."""
+    ends = _end(case, "deployed_copy")
+    known = {fact.sha256: fact.canonical for fact in case.observation.versions}
+    content = {file: repository.resolved.get(version) for version, file in repository.files.items()}
+    for name, end in ends.items():
+        if end and end["sha256"]:
+            content[name.removeprefix(f"{repository.path}/")] = known.get(end["sha256"])
+    end = ends.get(repository.path)
+    if end is None:
+        files = repository.files
+        return _Manifest(repository.active, repository.aliases, {v: content.get(file) for v, file in files.items()})
+    files = {version: entry["file"] for version, entry in end["versions"].items()}
+    return _Manifest(end["active"], end["aliases"], {v: content.get(file) for v, file in files.items()})

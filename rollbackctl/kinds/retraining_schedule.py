@@ -11,7 +11,7 @@ from bot_core.foundation.atomic_file import remove_durable
 from bot_core.foundation.digest import canonical_digest
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.plan import Desired, Phase
-from rollbackctl.core.state import RUN_ID, RUN_TIME, State
+from rollbackctl.core.state import HELD_BY, RUN_TIME, State
 from rollbackctl.kinds import Binding
 from rollbackctl.spec.document import Spec, seconds
 
@@ -105,7 +105,7 @@ class RetrainingSchedule:
 
 def _paused(base: State | None) -> ScheduleFields:
     found = base if isinstance(base, ScheduleFields) else ScheduleFields(interval_s=_DEFAULT_INTERVAL_S)
-    return found.model_copy(update={"paused_until": HELD_UNTIL, "paused_reason": f"held by rollbackctl run {RUN_ID}"})
+    return found.model_copy(update={"paused_until": HELD_UNTIL, "paused_reason": HELD_BY})
 
 
 def _schedule(fields: ScheduleFields) -> ScheduleState:

@@ -8,7 +8,7 @@ from bot_core.foundation.atomic_file import make_folder
 from bot_core.foundation.errors import BotCoreError
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.plan import Desired, Phase
-from rollbackctl.core.state import State
+from rollbackctl.core.state import HELD_BY, State
 from rollbackctl.kinds import Binding
 from rollbackctl.spec.document import Spec
 
@@ -22,9 +22,14 @@ class Served(State):
 
 
 class ServingState(State):
-    """What `serving.json` says but its generation; `damaged` are digests whose stored copy is gone or differs."""
+    """What `serving.json` says but its generation.
+
+    `held_by` keeps an engine that restarts from attaching again; `damaged` are digests whose stored copy is gone or
+    differs.
+    """
 
     attached: bool
+    held_by: str | None = None
     default_model: str | None = None
     models: dict[str, Served] = {}
     damaged: tuple[str, ...] = ()
@@ -58,7 +63,9 @@ class ServingKind:
             return held.model_copy(update={"models": models, "damaged": damaged})
 
         def released(base: State | None) -> ServingState:
-            return loaded(base).model_copy(update={"attached": True, "default_model": facts.default_model})
+            return loaded(base).model_copy(
+                update={"attached": True, "held_by": None, "default_model": facts.default_model}
+            )
 
         model_dir = spec.spec.serving.model_dir
         yield Desired(model_dir, Phase.RESTORE, loaded, hold=_detached)
@@ -73,6 +80,7 @@ class ServingKind:
         digests = {model.sha256 for model in serving.models.values()}
         return ServingState(
             attached=serving.attached,
+            held_by=serving.held_by,
             default_model=serving.default_model,
             models={
                 key: Served(version=model.version, sha256=model.sha256, source=model.source)
@@ -97,7 +105,9 @@ class ServingKind:
         }
         change_serving(
             model_dir,
-            lambda now: now.next(attached=wanted.attached, default_model=wanted.default_model, models=models),
+            lambda now: now.next(
+                attached=wanted.attached, default_model=wanted.default_model, models=models, held_by=wanted.held_by
+            ),
         )
 
     def files(self, name: str) -> tuple[str, ...]:
@@ -118,6 +128,5 @@ class ServingKind:
 
 
 def _detached(base: State | None) -> ServingState:
-    if isinstance(base, ServingState):
-        return base.model_copy(update={"attached": False})
-    return ServingState(attached=False)
+    held = {"attached": False, "held_by": HELD_BY}
+    return base.model_copy(update=held) if isinstance(base, ServingState) else ServingState(**held)

@@ -12,7 +12,7 @@ from bot_core.ai.artifact import ModelArtifact
 from bot_core.ai.inference import DecisionModelInference
 from bot_core.ai.manager import AIManager
 from bot_core.ai.repository import ModelRepository
-from bot_core.ai.serving import NotServingError, read_acks, read_serving
+from bot_core.ai.serving import NotServingError, change_serving, read_acks, read_serving
 from bot_core.foundation.digest import canonical_digest, sha256_hex
 from bot_core.foundation.errors import FileFormatError, IntegrityError, UnresolvedReferenceError
 from bot_core.runtime.journal import InMemoryTradingDecisionJournal
@@ -450,3 +450,16 @@ def test_an_artifact_saved_by_the_repository_is_served(workspace: Path) -> None:
     AIManager(model_dir="var/models").load_decision_artifact("core", "v9", repository_root="elsewhere")
 
     assert read_serving(workspace / "var/models").models["core"].version == "v9"
+
+
+def test_an_engine_that_starts_while_serving_is_held_scores_only_after_the_hold(workspace: Path) -> None:
+    manager = AIManager(model_dir="var/models")
+    manager.load_decision_artifact("rollback", "models/decision_engine/model-v9.json", set_default=True)
+    change_serving(Path("var/models"), lambda now: now.next(attached=False, held_by="held by somebody"))
+
+    manager.attach_decision_orchestrator(Orchestrator(), default_model="rollback")
+    with pytest.raises(NotServingError, match="held by somebody"):
+        manager.score_decision_features(PROBE)
+    change_serving(Path("var/models"), lambda now: now.next(attached=True, held_by=None))
+
+    assert manager.score_decision_features(PROBE).success_probability > 0

@@ -82,8 +82,8 @@ def test_no_file_means_attached_with_nothing_loaded(tmp_path: Path) -> None:
 def test_the_next_generation_changes_only_what_is_named() -> None:
     first = Serving(attached=True, default_model="a", models={"a": MODEL}, generation=7, extra={"x": 1})
 
-    assert first.next(attached=False) == Serving(False, "a", {"a": MODEL}, 8, {"x": 1})
-    assert first.next(default_model=None, models={}) == Serving(True, None, {}, 8, {"x": 1})
+    assert first.next(attached=False) == Serving(False, "a", {"a": MODEL}, 8, extra={"x": 1})
+    assert first.next(default_model=None, models={}) == Serving(True, None, {}, 8, extra={"x": 1})
 
 
 @pytest.mark.parametrize(

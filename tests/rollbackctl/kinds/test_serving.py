@@ -7,11 +7,12 @@ from bot_core.ai.serving import load_stored, read_serving
 from bot_core.foundation.errors import FileFormatError
 from rollbackctl.core.state import State
 from rollbackctl.kinds.serving import Served, ServingKind, ServingState
-from tests.examples import aims, bind, make_facts, make_spec, pin
+from tests.examples import RUN, aims, bind, make_facts, make_spec, pin
 
 MODEL_DIR = "var/models"
 V9 = Served(version="v9", sha256=pin("v9").sha256, source=pin("v9").source)
 V10 = Served(version="v10", sha256=pin("v10").sha256, source=pin("v10").source)
+HELD = f"held by rollbackctl run {RUN}"
 OLD = ServingState(attached=True, default_model="decision-core", models={"decision-core": V10, "shadow": V10})
 
 
@@ -61,8 +62,8 @@ def test_from_nothing_the_target_is_held_then_loaded_then_attached() -> None:
     target = {"decision-core": V9, "rollback": V9}
 
     assert states(None) == [
-        ServingState(attached=False),
-        ServingState(attached=False, models=target),
+        ServingState(attached=False, held_by=HELD),
+        ServingState(attached=False, held_by=HELD, models=target),
         ServingState(attached=True, default_model="rollback", models=target),
     ]
 
@@ -72,7 +73,7 @@ def test_a_hold_keeps_what_is_loaded_and_other_names_stay() -> None:
 
     assert states(OLD) == [
         OLD.model_copy(update={"attached": False}),
-        ServingState(attached=False, default_model="decision-core", models=loaded),
+        ServingState(attached=False, held_by=HELD, default_model="decision-core", models=loaded),
         ServingState(attached=True, default_model="rollback", models=loaded),
     ]
 
@@ -89,7 +90,11 @@ def test_where_the_target_is_not_served_as_rollback_the_last_name_is_the_default
 def test_a_hold_needs_no_plan(workspace: Path, kind: ServingKind) -> None:
     (wish,) = kind.hold(make_spec())
 
-    assert (wish.name, *aims(wish, OLD)) == (MODEL_DIR, OLD.model_copy(update={"attached": False}), OLD)
+    assert (wish.name, *aims(wish, OLD)) == (
+        MODEL_DIR,
+        OLD.model_copy(update={"attached": False, "held_by": HELD}),
+        OLD,
+    )
 
 
 def test_the_generation_grows_by_one_with_each_move_and_not_with_a_repeated_one(
