@@ -72,7 +72,7 @@ def test_a_hold_keeps_what_is_loaded_and_other_names_stay() -> None:
     loaded = {"decision-core": V9, "rollback": V9, "shadow": V10}
 
     assert states(OLD) == [
-        OLD.model_copy(update={"attached": False}),
+        OLD.model_copy(update={"attached": False, "held_by": HELD}),
         ServingState(attached=False, held_by=HELD, default_model="decision-core", models=loaded),
         ServingState(attached=True, default_model="rollback", models=loaded),
     ]
