@@ -14,7 +14,7 @@ from fnmatch import fnmatch
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import BuiltinFunctionType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -105,7 +105,7 @@ def set_scene(folder: Path) -> Scene:
         for change in reversed(plan.changes)
         if change.reversible and change.before != change.after
     ]
-    moves = []
+    moves: list[Move] = []
     for phase, address, before, after in (*there, *back):
         values = VALUES | {"plan": plan.id}
         start = copy_tree(root, folder / f"{len(moves):02}")
@@ -360,4 +360,4 @@ def _telling(told: list[str], name: str, real: Callable[..., Any]) -> Callable[.
         told.append(name)
         return real(*args, **kwargs)
 
-    return cast("Callable[..., Any]", call)
+    return call

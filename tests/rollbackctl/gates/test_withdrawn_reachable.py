@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ VERSIONS = tuple(
 )
 
 
-def judge(end: dict[str, State | None], repository: Any, **facts: Any) -> Verdict:
+def judge(end: Mapping[str, State | None], repository: Any, **facts: Any) -> Verdict:
     world: World = {Address.parse(address): state for address, state in end.items()}
     seen = observation(versions=VERSIONS, repositories=(repository,))
     return WithdrawnReachable().judge(Case(make_spec(), Policy(), make_facts(**facts), seen, world))
@@ -154,8 +155,8 @@ def test_a_deployed_copy_is_moved_by_its_artifact_and_its_manifest() -> None:
     names = {f"deployed_copy/{DEPLOYED}": manifest("v9", {"deployed": "v9"}, v9="decision-core.json")}
 
     assert judge({**artifact, **names}, deployed("v10", deployed="v10")).answer is Answer.PASS
-    assert judge({**artifact}, deployed("v10", deployed="v10")).answer is Answer.PASS
-    assert len(judge({**names}, deployed("v10", deployed="v10")).reasons) == 2
+    assert judge(artifact, deployed("v10", deployed="v10")).answer is Answer.PASS
+    assert len(judge(names, deployed("v10", deployed="v10")).reasons) == 2
 
 
 def test_a_deployed_alias_of_an_alias_is_followed_to_its_end() -> None:
@@ -165,7 +166,7 @@ def test_a_deployed_alias_of_an_alias_is_followed_to_its_end() -> None:
 def test_a_deployed_artifact_of_unknown_content_leads_to_nothing_known() -> None:
     end = {f"deployed_copy/{DEPLOYED}/decision-core.json": CopyState(sha256="7" * 64)}
 
-    assert judge({**end}, deployed("v10")).answer is Answer.PASS
+    assert judge(end, deployed("v10")).answer is Answer.PASS
 
 
 def test_another_repositorys_version_of_the_same_name_is_another_model() -> None:
