@@ -80,7 +80,7 @@ class Site:
         return self("apply", PLAN, "--yes")
 
     def interrupted(self, step: int | None, *args: str) -> Done:
-        """Apply, or call another command, in this process; a signal comes at the end of a step, or (None) before all."""
+        """Apply, or call another command, in this process; a signal comes after a step, or (None) before all."""
         return replace(self, signal_at=step if step is not None else 0)(*(args or ("apply", PLAN, "--yes")))
 
     def ok(self, *args: str) -> Done:

@@ -269,14 +269,7 @@ def _step(step: Step) -> Iterator[str]:
 
 
 def _rest(document: PlanDocument) -> Iterator[str]:
-    for candidate in document.candidates:
-        if candidate.verdict in ("older", "withdrawn"):
-            continue
-        reasons = f": {_prose('; '.join(candidate.reasons), _LINE_CHARS)}" if candidate.reasons else ""
-        yield f"- {_prose(candidate.verdict)} {_name(candidate.version)}{reasons}"
-    older = [_name(candidate.version) for candidate in document.candidates if candidate.verdict == "older"]
-    if older:
-        yield f"- older and eligible: {_list(older, _LISTED)}"
+    yield from _candidates(document)
     for reason, group in groupby(sorted(document.undo, key=lambda item: item[1]), key=lambda item: item[1]):
         addresses = _list((_name(address) for address, _ in group), _LISTED)
         yield f"- an undo leaves {addresses}: {_prose(reason)}" if reason else f"- an undo leads back {addresses}"
@@ -288,6 +281,17 @@ def _rest(document: PlanDocument) -> Iterator[str]:
             yield from _gate(verdict)
     for note in document.diagnostics[_SHOWN_NOTES:]:
         yield f"- {_prose(note)}"
+
+
+def _candidates(document: PlanDocument) -> Iterator[str]:
+    for candidate in document.candidates:
+        if candidate.verdict in ("older", "withdrawn"):
+            continue
+        reasons = f": {_prose('; '.join(candidate.reasons), _LINE_CHARS)}" if candidate.reasons else ""
+        yield f"- {_prose(candidate.verdict)} {_name(candidate.version)}{reasons}"
+    older = [_name(candidate.version) for candidate in document.candidates if candidate.verdict == "older"]
+    if older:
+        yield f"- older and eligible: {_list(older, _LISTED)}"
 
 
 def _with(document: PlanDocument, answer: Answer) -> list[Verdict]:

@@ -1,4 +1,4 @@
-"""Golden plans: one folder a case; `pytest --update` rewrites what is expected, and the difference is reviewed like code.
+"""Golden plans: one folder a case; `pytest --update` rewrites what is expected; the difference is reviewed like code.
 
 A case holds `plan.yaml`, `case.json` and the expected `plan.txt`, `plan.json` and `plan.md`. `case.json` says which
 workspace the plan meets and what happened there before: `files` lie in the case's folder `overlay`, `steps` are the
@@ -108,8 +108,8 @@ def _act(session: Session, spec: Spec, step: dict[str, str]) -> None:
 
 def _set(path: Path, changes: dict[str, object]) -> None:
     value = json.loads(path.read_text(encoding="utf-8"))
-    for place, content in changes.items():
-        *parents, last = place.split("/")
+    for pointer, content in changes.items():
+        *parents, last = pointer.split("/")
         holder = value
         for part in parents:
             holder = holder[part]

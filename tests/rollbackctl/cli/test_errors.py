@@ -162,7 +162,7 @@ def test_a_plan_that_names_what_is_not_there_is_told_so(
     operator: Operator, body: str, code: int, problem: str, following: str
 ) -> None:
     text = PLAN.replace("    target: {select: last-stable}\n", body)
-    text = text.replace("  model:\n  ", "  model: {}\n  ") if body.startswith("  t") or body.startswith("  s") else text
+    text = text.replace("  model:\n  ", "  model: {}\n  ") if body.startswith(("  t", "  s")) else text
     (operator.root / "plans/inc.yaml").write_text(text, encoding="utf-8")
     before = operator.tree(times=True)
 

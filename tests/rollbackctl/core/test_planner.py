@@ -164,7 +164,7 @@ def test_a_kind_may_require_one_that_is_not_there() -> None:
 
 
 def test_kinds_that_require_each_other_in_a_circle_are_refused() -> None:
-    with pytest.raises(ValueError, match="in a circle: (a -> b -> a|b -> a -> b)"):
+    with pytest.raises(ValueError, match=r"in a circle: (a -> b -> a|b -> a -> b)"):
         ranks({"a": ("b",), "b": ("a",)})
 
 
