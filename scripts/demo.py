@@ -82,6 +82,7 @@ def tell_story(folder: Path) -> None:
     said("And once more: there is nothing left to do, and nothing is written.")
     if "No changes." not in run(folder, "apply", PLAN, "--yes"):
         raise DemoError("the second apply found something to do")
+    said("What serves now. (The v10 of var/models/decision_core is another model that bears the same number.)")
     run(folder, "status")
     tell_what_to_look_at(folder)
 

@@ -1,8 +1,8 @@
 """Write the transcripts in README.md and docs/ from real commands; with `--check`, say which differ.
 
-A fence after `<!-- transcript: NAME -->` holds what the command NAME says. After `<!-- transcript: NAME, START -->` it
-is only the paragraph whose first line begins with START; after `<!-- transcript: NAME, START, PART -->` only the part of
-that paragraph which is headed by PART. The workspace is a copy of the test fixture; clock, account and host are fixed.
+A fence after `<!-- transcript: NAME -->` holds what the command NAME says. START after a comma picks the paragraph that
+begins with START, and PART after another comma the part of that paragraph which is headed by PART. The workspace is a
+copy of the test fixture; clock, account and host are fixed.
 """
 
 import os

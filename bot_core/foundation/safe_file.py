@@ -7,6 +7,7 @@ from bot_core.foundation.descriptor import folder_opened, open_plain
 from bot_core.foundation.errors import MissingFileError, UnsafePathError
 
 MAX_BYTES = 256 * 1024 * 1024
+_MORE_BYTES = 64 * 1024
 
 
 def read_inside(root: Path, relative: str, *, max_bytes: int = MAX_BYTES) -> bytes:
@@ -62,11 +63,14 @@ def _below(root: Path, relative: str) -> Path:
 
 
 def _read_all(descriptor: int, path: Path, max_bytes: int) -> bytes:
+    """Everything up to the end: mostly one read, as the file says how long it is; what it says need not be true."""
+    wanted = os.fstat(descriptor).st_size + 1
     chunks: list[bytes] = []
-    left = max_bytes
-    while chunk := os.read(descriptor, min(left + 1, 1 << 20)):
+    left = max_bytes if wanted <= max_bytes + 1 else -1
+    while left >= 0 and (chunk := os.read(descriptor, min(wanted, left + 1))):
         left -= len(chunk)
-        if left < 0:
-            raise UnsafePathError(f"{path} is larger than {max_bytes} bytes", path=str(path))
         chunks.append(chunk)
+        wanted = _MORE_BYTES
+    if left < 0:
+        raise UnsafePathError(f"{path} is larger than {max_bytes} bytes", path=str(path))
     return b"".join(chunks)

@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _COLOURS = {"green": "32", "yellow": "33", "red": "31", "bold": "1"}
 _LEVELS = ("debug", "info", "warning", "error")
-_FORBIDDEN = ("--yes",)
+_QUIET = ("apply_start", "run_summary")  # said otherwise on a screen
+_FORBIDDEN = ("--yes", "--role", "--status", "--by")  # what answers a question, or signs for somebody
 
 
 class App:
@@ -74,7 +75,7 @@ class App:
         from rollbackctl.render.escape import plain
 
         lines = problem.splitlines() or [""]
-        hints = hint.splitlines() or (["rollbackctl --help"] if usage else ["rollbackctl status"])
+        hints = hint.splitlines() or ["rollbackctl status"]
         if self.as_json:
             self._emit("diagnostic", "error", problem, {"hints": list(hints)})
         self.say("\n".join([*([usage] if usage else []), f"{label}: {plain(lines[0])}", *map(plain, lines[1:])]))
@@ -84,7 +85,7 @@ class App:
         """Show what happens in a run: as an event on stdout, or as a line on stderr."""
         if self.as_json:
             self._emit(event.type, event.level, event.message, event.fields)
-        elif _LEVELS.index(event.level) >= _LEVELS.index(self._log_level()) and event.type != "apply_start":
+        elif _LEVELS.index(event.level) >= _LEVELS.index(self._log_level()) and event.type not in _QUIET:
             from rollbackctl.render.escape import plain
 
             self.say(plain(event.message))
@@ -104,9 +105,13 @@ class App:
         return Session.open(workspace or self.workspace(), self.listen, lambda: self.stop_reason, timeout_s)
 
     def spec(self, path: str, workspace: "Workspace") -> "Spec":
-        """Read a rollback plan."""
+        """Read a rollback plan, or the one that a saved plan was made from."""
+        from rollbackctl.engine.rollback import stored_spec
+        from rollbackctl.engine.saved import is_saved_plan, load_document
         from rollbackctl.engine.workspace import read_spec
 
+        if is_saved_plan(Path(path)):
+            return stored_spec(load_document(Path(path), shown_path(path), workspace.policy).plan)
         return read_spec(Path(path), workspace.registry, shown_path(path))
 
     def close(self) -> None:
@@ -147,13 +152,13 @@ class App:
                 os.dup2(nothing.fileno(), stream.fileno())
 
 
-def with_environment(argv: list[str], environment: Mapping[str, str]) -> list[str]:
+def with_environment(argv: list[str], environment: Mapping[str, str], commands: Container[str]) -> list[str]:
     """Add the arguments of `ROLLBACKCTL_CLI_ARGS` and `ROLLBACKCTL_CLI_ARGS_<command>`.
 
     Raises:
         UsageError: They hold something that would pass a gate or a question.
     """
-    command = next((arg for arg in argv if not arg.startswith("-")), "")
+    command = next((arg for arg in argv if arg in commands), "")
     common = _variable("ROLLBACKCTL_CLI_ARGS", environment)
     own = _variable(f"ROLLBACKCTL_CLI_ARGS_{command.replace('-', '_')}", environment) if command else []
     at = argv.index(command) + 1 if command else 0

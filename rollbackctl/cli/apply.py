@@ -1,5 +1,6 @@
 """`rollbackctl apply`."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,10 +34,10 @@ def command(app: App, plan: str, yes: bool, all_or_nothing: bool) -> int:
         with stopping_on_signals(app):
             applied = _apply(app, plan, yes=yes, all_or_nothing=all_or_nothing)
     except GateBlockedError as error:
-        error.hint = error.hint or _hint(error, shown_path(plan))
+        error.hint = error.hint or _hint(error, shlex.quote(plan))
         raise
     except InterruptedRunError as error:
-        error.hint = f"continue: rollbackctl apply {shown_path(plan)}"
+        error.hint = f"continue: rollbackctl apply {shlex.quote(plan)}"
         raise
     _show_end(app, applied)
     return 0
@@ -45,6 +46,7 @@ def command(app: App, plan: str, yes: bool, all_or_nothing: bool) -> int:
 def _apply(app: App, plan: str, *, yes: bool, all_or_nothing: bool) -> "Applied":
     from rollbackctl.engine.rollback import Applied, find_run, resume, start, stored_spec
     from rollbackctl.engine.saved import is_saved_plan, load_document
+    from rollbackctl.render.text import shown
 
     session = app.session()
     path, saved = Path(plan), None
@@ -55,7 +57,7 @@ def _apply(app: App, plan: str, *, yes: bool, all_or_nothing: bool) -> "Applied"
         spec = app.spec(plan, session.workspace)
     fact = find_run(session, spec, saved.plan.id if saved else None)
     if fact is not None:
-        app.say(f"continuing run {fact.run}, begun by {fact.by} at {fact.at}")
+        app.say(f"continuing run {fact.run}, begun by {fact.by} at {shown(fact.at)}")
         return resume(session, fact)
     document = saved or session.plan(spec)
     if saved is None and not document.has_changes:
@@ -97,5 +99,5 @@ def _show_end(app: App, applied: "Applied") -> None:
 def _hint(error: GateBlockedError, plan: str) -> str:
     """Name the commands that lead on from a gate that waits."""
     roles = sorted(error.waits_for)
-    lines = [f"rollbackctl sign-off --plan {plan} --role {role} --status approved --by NAME" for role in roles]
+    lines = [f"rollbackctl sign-off --plan {plan} --role {role} --status STATUS --by NAME" for role in roles]
     return "\n".join([*lines, f"then: rollbackctl apply {plan}" if roles else f"rollbackctl plan {plan}"])

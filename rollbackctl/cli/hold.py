@@ -26,7 +26,7 @@ def command(
 
     Example: rollbackctl hold --incident INC-2025-1117 --reason "drift alert 5.12"
     """
-    from rollbackctl.engine.engines import require_acknowledged
+    from rollbackctl.engine.engines import engines, require_acknowledged
     from rollbackctl.engine.exposure import read_exposure
     from rollbackctl.engine.hold import place
     from rollbackctl.engine.hold import release as put_back
@@ -48,7 +48,10 @@ def command(
         held = place(session, spec, incident, reason)
     exposure = read_exposure(Path(risk_snapshot)) if risk_snapshot else ()
     problems = (*held.problems, *filter(None, (policy_problem,)))
-    app.out(render_hold(held.report, held.holds, problems, exposure))
-    engines = require_acknowledged(session.workspace.root, spec.spec.serving.model_dir, session.workspace.actor.host)
-    app.out("\n".join(map(str, engines)) or "No engine has registered; engines of before do not read serving.json.")
+    place_of = (session.workspace.root, spec.spec.serving.model_dir, session.workspace.actor.host)
+    try:
+        require_acknowledged(*place_of)
+    finally:
+        known = [str(engine) for engine in engines(*place_of)]
+        app.out(render_hold(held.report, held.holds, problems, exposure, known))
     return 8 if problems else 0

@@ -1,5 +1,6 @@
 """`rollbackctl init`."""
 
+import os
 from pathlib import Path
 
 import click
@@ -9,7 +10,6 @@ from rollbackctl.cli.options import common
 from rollbackctl.core.errors import UsageError
 
 _STARTER = """\
-# yaml-language-server: $schema=../schemas/rollback-plan.schema.json
 # What is not written here has its default; see them all: rollbackctl schema rollback-plan
 apiVersion: rollbackctl/v1alpha1
 kind: RollbackPlan
@@ -40,7 +40,7 @@ def command(app: App, incident: str | None, out: str | None) -> int:
     incident = incident or guess_incident(workspace, Compliance().checklist)
     name = f"{incident.lower()}-drift"
     path = Path(out) if out else workspace.root / "plans" / f"{incident.lower()}.yaml"
-    shown = str(path if out else path.relative_to(workspace.root))
+    shown = os.path.relpath(path)
     if path.exists():
         raise UsageError(f"{shown} exists already", hint=f"look at it: rollbackctl plan {shown}")
     make_folder(path.absolute().parent)

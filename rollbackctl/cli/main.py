@@ -1,5 +1,6 @@
 """The entry point: finds the command, loads nothing else, and turns errors into texts and exit codes."""
 
+import gc
 import importlib
 import os
 import sys
@@ -83,9 +84,12 @@ def cli(app: App, /, **options: Any) -> None:
 
 def run(argv: Sequence[str] | None = None, clock: Callable[[], datetime] | None = None) -> None:
     """Run the command line and exit; `clock` is for tests, nothing an operator sets reaches it."""
+    gc.disable()  # what lives for a second has no garbage worth looking for; saves a plan 15 ms
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # code that the firm's policy does not name is not loaded
     app = App(clock or (lambda: datetime.now(UTC)), os.environ)
     code = main(list(sys.argv[1:] if argv is None else argv), app)
     app.close()
+    gc.freeze()  # nor on the way out: 30 ms
     sys.exit(code)
 
 
@@ -93,14 +97,15 @@ def main(argv: list[str], app: App) -> int:
     """Run one command and return its exit code."""
     try:
         result = cli.main(
-            with_environment(argv, app.environment), prog_name="rollbackctl", standalone_mode=False, obj=app
+            with_environment(argv, app.environment, COMMANDS), prog_name="rollbackctl", standalone_mode=False, obj=app
         )
         return int(result or 0)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        usage = error.ctx.get_usage() if isinstance(error, click.UsageError) and error.ctx else ""
-        app.fail(error.format_message(), "", usage=usage)
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        path = context.command_path if context else "rollbackctl"
+        app.fail(error.format_message(), f"{path} --help", usage=context.get_usage() if context else "")
         return 64
     except (click.Abort, KeyboardInterrupt):
         app.fail("interrupted", "nothing more is done; where things stand: rollbackctl status")

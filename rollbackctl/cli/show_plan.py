@@ -1,6 +1,5 @@
 """Printing a plan in any format, with the exit codes that go with it; shared by `plan` and `show`."""
 
-import json
 from typing import Any
 
 import click
@@ -50,7 +49,8 @@ def emit_document(app: App, document: PlanDocument) -> None:
     for verdict in document.verdicts:
         app.listen(Event("gate_verdict", f"gate {verdict.gate}: {verdict.answer.value}", fields=verdict.to_json()))
     counts: dict[str, JsonValue] = {action.value: number for action, number in document.counts().items()}
-    app.listen(Event("change_summary", json.dumps(counts), fields={"changes": counts, "plan": document.plan.id}))
+    message = ", ".join(f"{number} to {action}" for action, number in counts.items())
+    app.listen(Event("change_summary", message, fields={"changes": counts, "plan": document.plan.id}))
 
 
 def exit_code(document: PlanDocument, *, check: bool, detailed: bool) -> int:

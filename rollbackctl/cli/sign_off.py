@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rollbackctl.cli.app import App, shown_path
+from rollbackctl.cli.app import App
 from rollbackctl.cli.options import common
 from rollbackctl.core.errors import UsageError
 
@@ -45,5 +45,6 @@ def command(
 
     for path in paths:
         app.out(f"{plain(path)}   {plain(role.lower())} {status} by {plain(by)} (unverified)")
-    app.say(f"next: rollbackctl plan {shown_path(plan) if plan else 'PLAN'}")
+    verb = "apply" if session.history().unfinished is not None else "plan"
+    app.say(f"next: rollbackctl {verb} {plan or 'PLAN'}")
     return 0

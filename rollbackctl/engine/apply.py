@@ -250,7 +250,8 @@ def _run_checks(context: Context) -> None:
             hint="retry: apply again\n"
             f"choose another target: rollbackctl abandon {run} --reason TEXT, then plan again "
             f"({bench.facts.target.version} is passed over)\n"
-            f"stay held: nothing to do; {incident} is held",
+            f"stay held: nothing to do; {incident} is held\n"
+            f"escalate: {context.spec.spec.escalation.to}, {context.spec.spec.escalation.runbook}",
         )
 
 

@@ -22,7 +22,7 @@ class Engine:
 
     def __str__(self) -> str:
         """Return one line for a person."""
-        return f"engine {self.host} pid {self.pid}: {self.standing} (generation {self.generation})"
+        return f"{self.host} pid {self.pid}: {self.standing} (generation {self.generation})"
 
 
 def engines(root: Path, model_dir: str, host: str) -> tuple[Engine, ...]:
@@ -58,7 +58,9 @@ def require_acknowledged(root: Path, model_dir: str, host: str) -> tuple[Engine,
             return found
         if time.monotonic() >= end:
             raise CheckFailedError(
-                "\n".join(["an engine did not acknowledge; the holds are in place", *map(str, waiting)]),
+                "\n".join(
+                    ["an engine did not acknowledge; the holds are in place", *(f"  {engine}" for engine in waiting)]
+                ),
                 hint="it obeys before its next score; wait for one, or stop that process, then run the command again",
             )
         time.sleep(_POLL_S)

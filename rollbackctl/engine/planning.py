@@ -216,6 +216,9 @@ def _diagnostics(spec: Spec, observation: Observation, registry: Registry, *, se
         notes.append(f"held by {run} for {held[0].incident or 'no incident'}; {word}: {names}")
     if settled and any(hold.incident in (None, incident) for hold in observation.holds):
         notes.append("the holds are still in place; release them: rollbackctl hold --release")
+    unfinished = next((run for run in observation.runs if run.status == "unfinished"), None)
+    if unfinished is not None:
+        notes.append(f"run {unfinished.run} is unfinished; apply continues it as it was planned, not as shown here")
     malformed = observation.journal.malformed
     if malformed:
         more = f" and {len(malformed) - 3} more" if len(malformed) > 3 else ""

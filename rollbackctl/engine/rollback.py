@@ -200,7 +200,8 @@ def _refuse_foreign_holds(history: History, spec: Spec) -> None:
         if hold.incident not in (None, spec.metadata.incident):
             raise LockedError(
                 f"{hold.address} is held for {hold.incident} by {hold.by} since {hold.since} (run {hold.run})",
-                hint="release it first: rollbackctl hold --release, or make the plan for that incident",
+                hint=f"make the plan for {hold.incident}; or, if that incident is over, put back what was: "
+                "rollbackctl hold --release",
             )
 
 

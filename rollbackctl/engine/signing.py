@@ -42,7 +42,7 @@ def reports_of_plan(session: Session, spec: Spec, role: str) -> tuple[str, ...]:
         waiting = sorted({name for names in open_roles.values() for name in names})
         raise UsageError(
             f"no report of this plan waits for the role {role}",
-            hint=f"it waits for: {', '.join(waiting) or 'nobody'}",
+            hint=f"it waits for: {', '.join(waiting)}" if waiting else "every role has decided: rollbackctl apply PLAN",
         )
     return wanted
 
@@ -86,7 +86,7 @@ def sign(session: Session, reports: Iterable[str], role: str, status: str, by: s
                 role=role,
                 status=status,
                 signed_by=by,
-                notes=notes,
+                notes=notes or "",
                 roles=workspace.policy.roles,
                 now=workspace.clock(),
                 recorded_by={"user": workspace.actor.user, "host": workspace.actor.host},

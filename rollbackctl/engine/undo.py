@@ -60,7 +60,8 @@ def plan_undo(session: Session, name: str) -> tuple[PlanDocument, Spec]:
         metadata,
         facts,
     )
-    back = tuple((str(address), "") for address in sorted(desired) if address not in holds)
+    led = {*(a for a in desired if a not in holds), *(a for a in put_back if put_back[a] != beneath[a])}
+    back = tuple((str(address), "") for address in sorted(led))
     undo = (*back, *((str(address), reason) for address, reason in sorted(stays.items())))
     return replace(made, undo=undo), spec
 

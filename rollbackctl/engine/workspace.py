@@ -12,7 +12,7 @@ from pathlib import Path
 from bot_core.foundation.digest import sha256_hex
 from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.safe_file import read_inside_or_none
-from rollbackctl.core.errors import InvalidInputError, Problem, RollbackError, UsageError
+from rollbackctl.core.errors import InvalidInputError, RollbackError, UsageError
 from rollbackctl.engine.registry import Registry, load_registry
 from rollbackctl.spec.document import Policy, Spec
 from rollbackctl.spec.load import load_policy, load_spec
@@ -129,7 +129,6 @@ def read_spec(path: Path, registry: Registry, shown: str | None = None) -> Spec:
         raise InvalidInputError(
             f"{name} cannot be read: {error.strerror}",
             hint="name a rollback plan, or write one: rollbackctl init",
-            problems=(Problem(str(error.strerror), name),),
         ) from error
     return load_spec(
         data, name, kinds=registry.kinds.keys(), gates=registry.gates.keys(), checks=registry.check_sections.keys()

@@ -6,12 +6,16 @@ from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.observation import HoldFact, RunFact
 from rollbackctl.core.report import Report
 from rollbackctl.render.escape import plain
-from rollbackctl.render.run import render_holds
+from rollbackctl.render.run import NO_ENGINES, render_holds
 from rollbackctl.render.text import shown
 
 
 def render_hold(
-    report: Report | None, holds: Sequence[HoldFact], problems: Iterable[str], exposure: Iterable[str]
+    report: Report | None,
+    holds: Sequence[HoldFact],
+    problems: Iterable[str],
+    exposure: Iterable[str],
+    engines: Sequence[str],
 ) -> str:
     """Return what is held, what could not be, and what is still open in the market."""
     head = f"Held by run {plain(report.run)}." if report else "Already held; nothing was changed."
@@ -22,6 +26,7 @@ def render_hold(
     open_lines = [f"  {plain(line)}" for line in exposure]
     if open_lines:
         lines += ["Open exposure", *open_lines]
+    lines += ["Engines", *(f"  {plain(engine)}" for engine in engines)] if engines else [f"Engines   {NO_ENGINES}"]
     lines.append("This tool closes no position and cancels no order.")
     incident = next((hold.incident for hold in holds if hold.incident), None)
     plan = f"a plan of {plain(incident)} takes the hold over" if incident else "a plan takes the hold over"

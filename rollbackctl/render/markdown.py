@@ -273,6 +273,21 @@ def _rest(document: PlanDocument) -> Iterator[str]:
     for reason, group in groupby(sorted(document.undo, key=lambda item: item[1]), key=lambda item: item[1]):
         addresses = _list((_name(address) for address, _ in group), _LISTED)
         yield f"- an undo leaves {addresses}: {_prose(reason)}" if reason else f"- an undo leads back {addresses}"
+    yield from _left_out(document)
+
+
+def _candidates(document: PlanDocument) -> Iterator[str]:
+    for candidate in document.candidates:
+        if candidate.verdict not in ("older", "withdrawn"):
+            reasons = f": {_prose('; '.join(candidate.reasons), _LINE_CHARS)}" if candidate.reasons else ""
+            yield f"- {_prose(candidate.verdict)} {_name(candidate.version)}{reasons}"
+    older = [_name(candidate.version) for candidate in document.candidates if candidate.verdict == "older"]
+    if older:
+        yield f"- older and eligible: {_list(older, _LISTED)}"
+
+
+def _left_out(document: PlanDocument) -> Iterator[str]:
+    """What the summary had no room for."""
     for path, what in sorted(document.left_alone.items())[_SHOWN_NOTES:]:
         yield f"- left alone: {_name(path)} names {_name(what)}"
     share = _share(document.verdicts)
@@ -281,17 +296,6 @@ def _rest(document: PlanDocument) -> Iterator[str]:
             yield from _gate(verdict)
     for note in document.diagnostics[_SHOWN_NOTES:]:
         yield f"- {_prose(note)}"
-
-
-def _candidates(document: PlanDocument) -> Iterator[str]:
-    for candidate in document.candidates:
-        if candidate.verdict in ("older", "withdrawn"):
-            continue
-        reasons = f": {_prose('; '.join(candidate.reasons), _LINE_CHARS)}" if candidate.reasons else ""
-        yield f"- {_prose(candidate.verdict)} {_name(candidate.version)}{reasons}"
-    older = [_name(candidate.version) for candidate in document.candidates if candidate.verdict == "older"]
-    if older:
-        yield f"- older and eligible: {_list(older, _LISTED)}"
 
 
 def _with(document: PlanDocument, answer: Answer) -> list[Verdict]:

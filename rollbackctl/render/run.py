@@ -10,6 +10,8 @@ from rollbackctl.core.report import Report
 from rollbackctl.render.escape import plain
 from rollbackctl.render.text import shown
 
+NO_ENGINES = "none has acknowledged serving.json; an engine that is older than this file does not obey it: stop it"
+
 
 def render_end(report: Report) -> str:
     """Return what a finished run came to."""

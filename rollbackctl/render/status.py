@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rollbackctl.core.report import Report
 from rollbackctl.core.status import Status
 from rollbackctl.render.escape import plain
-from rollbackctl.render.run import render_holds
+from rollbackctl.render.run import NO_ENGINES, render_holds
 from rollbackctl.render.text import shown
 
 
@@ -34,7 +34,7 @@ def next_command(status: Status) -> str:
         return "rollbackctl apply PLAN"
     if status.holds:
         return "rollbackctl plan PLAN, or put back what was: rollbackctl hold --release"
-    return "nothing to do"
+    return "nothing is held or unfinished; for an incident: rollbackctl init, then rollbackctl plan PLAN"
 
 
 def _serving(status: Status) -> Iterator[str]:
@@ -59,7 +59,7 @@ def _engines(status: Status) -> Iterator[str]:
         yield "Engines"
         yield from (f"  {plain(engine)}" for engine in status.engines)
     else:
-        yield "Engines   none has registered; engines of before do not read serving.json"
+        yield f"Engines   {NO_ENGINES}"
 
 
 def _runs(status: Status) -> Iterator[str]:

@@ -48,7 +48,8 @@ def summary(document: PlanDocument) -> str:
     """Return the one line that sums a plan up."""
     counts = document.counts()
     line = (
-        f"Plan: {counts[Action.CREATE]} to add, {counts[Action.UPDATE]} to change, {counts[Action.DELETE]} to destroy."
+        f"Plan: {counts[Action.CREATE]} to add, {counts[Action.UPDATE]} to change, {counts[Action.DELETE]} to destroy, "
+        f"in {len(document.plan.steps)} steps."
     )
     for verdict in document.blocking:
         if verdict.answer is Answer.WAITS:
@@ -68,7 +69,7 @@ def next_lines(document: PlanDocument, plan_path: str) -> list[str]:
     if hard:
         return ["Next: mend what blocks, then plan again; apply would hold and wait before it"]
     lines = [
-        f"rollbackctl sign-off --plan {plan_path} --role {plain(role)} --status approved --by NAME"
+        f"rollbackctl sign-off --plan {plan_path} --role {plain(role)} --status STATUS --by NAME"
         for role in sorted({role for verdict in blocking for role in verdict.waits_for})
     ]
     lines.append(f"rollbackctl apply {plan_path}" + ("   (holds now, waits before the release)" if blocking else ""))

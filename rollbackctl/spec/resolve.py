@@ -168,7 +168,8 @@ def _target(
         if chosen is None:
             raise GateBlockedError(
                 "no version can be the target:\n" + "\n".join(_refused(candidate) for candidate in candidates),
-                hint=f"stay held: rollbackctl hold --incident {spec.metadata.incident}",
+                hint=f"stay held: rollbackctl hold --incident {spec.metadata.incident}\n"
+                f"escalate: {spec.spec.escalation.to}, {spec.spec.escalation.runbook}",
             )
         return chosen, candidates
     target = _named(choice.version, choice.sha256, choice.alias, observation, pinned)

@@ -46,7 +46,7 @@ def test_a_hold_needs_no_plan_and_stops_everything(operator: Operator) -> None:
     (line,) = (operator.root / "logs/decision_journal/rollback.log").read_bytes().splitlines()
     assert json.loads(line)["event"] == "ai_model_hold_placed"
     assert "This tool closes no position and cancels no order." in answer.out
-    assert "No engine has registered" in answer.out
+    assert "none has acknowledged serving.json" in answer.out
 
 
 def test_a_hold_shows_the_open_exposure_of_a_risk_snapshot(operator: Operator) -> None:
@@ -355,3 +355,32 @@ def test_superseded_decisions_stay_in_the_report(operator: Operator) -> None:
     assert report["sign_off"]["compliance"]["status"] == "approved"
     assert set(report["sign_off"]["compliance"]["recorded_by"]) == {"user", "host"}
     assert [item["status"] for item in report["sign_off_history"]] == ["escalated"]
+
+
+def test_a_saved_plan_names_the_reports_to_sign_as_its_yaml_does(operator: Operator) -> None:
+    operator.call("plan", "plans/inc.yaml", "--out", "plan.json")
+
+    answer = operator.call(
+        "sign-off", "--plan", "plan.json", "--role", "risk", "--status", "approved", "--by", "J. Kowal"
+    )
+
+    assert answer.code == 0, answer.err
+    assert len(answer.out.splitlines()) == 4
+
+
+def test_a_sign_off_without_notes_does_not_take_over_the_earlier_ones(operator: Operator) -> None:
+    path = "audit/ai_decision/drift/20251117T224530Z_drift_alert.json"
+
+    operator.call("sign-off", path, "--role", "compliance", "--status", "approved", "--by", "M. Zielinska")
+
+    report = json.loads((operator.root / path).read_bytes())
+    assert report["sign_off"]["compliance"]["notes"] == ""
+    assert report["sign_off_history"][0]["notes"] == "Escalated to Platform Ops"
+
+
+def test_a_plan_shown_while_a_run_is_unfinished_says_so(operator: Operator) -> None:
+    operator.call("apply", "plans/inc.yaml", "--yes")
+
+    answer = operator.call("plan", "plans/inc.yaml")
+
+    assert f"run {_run(operator, 'rollback')} is unfinished; apply continues it as it was planned" in answer.out

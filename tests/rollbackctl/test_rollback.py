@@ -52,7 +52,7 @@ def test_apply_before_the_sign_offs_holds_and_says_for_whom_it_waits(operator: O
 
     assert answer.code == 3
     assert "12 decisions in 7 reports: compliance 6, risk 4, data_governance 2" in answer.err
-    assert "rollbackctl sign-off --plan plans/inc.yaml --role compliance --status approved --by NAME" in answer.err
+    assert "rollbackctl sign-off --plan plans/inc.yaml --role compliance --status STATUS --by NAME" in answer.err
     assert operator.changed(before) == {
         "audit/ai_decision/scheduler.json",
         "config/auto_trader.yaml",

@@ -9,6 +9,21 @@ from bot_core.foundation.errors import MissingFileError, UnsafePathError
 from bot_core.foundation.safe_file import list_inside, read_inside, read_inside_or_none
 
 
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes each read gave."""
+    lengths: list[int] = []
+    read = os.read
+
+    def counted(descriptor: int, length: int) -> bytes:
+        data = read(descriptor, length)
+        lengths.append(len(data))
+        return data
+
+    monkeypatch.setattr(os, "read", counted)
+    return lengths
+
+
 def test_a_plain_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "c").write_bytes(b"x" * 3_000_000)
@@ -55,6 +70,35 @@ def test_a_file_larger_than_the_limit_is_refused(tmp_path: Path) -> None:
     assert read_inside(tmp_path, "a", max_bytes=5) == b"12345"
     with pytest.raises(UnsafePathError, match="larger than 4 bytes"):
         read_inside(tmp_path, "a", max_bytes=4)
+
+
+def test_a_file_far_too_large_is_refused_before_it_is_read(tmp_path: Path, reads: list[int]) -> None:
+    (tmp_path / "a").touch()
+    os.truncate(tmp_path / "a", 1 << 40)
+
+    with pytest.raises(UnsafePathError, match="larger than 268435456 bytes"):
+        read_inside(tmp_path, "a")
+
+    assert reads == []
+
+
+def test_a_large_file_is_read_at_once(tmp_path: Path, reads: list[int]) -> None:
+    (tmp_path / "a").write_bytes(b"x" * 40_000_000)
+
+    assert len(read_inside(tmp_path, "a")) == 40_000_000
+    assert reads == [40_000_000, 0]
+
+
+def test_a_file_longer_than_its_status_says_is_read_to_the_end() -> None:
+    status = Path("/proc/self/status")
+
+    text = read_inside(status.parent, status.name)
+
+    assert status.stat().st_size == 0
+    assert text.startswith(b"Name:")
+    assert text.endswith(b"\n")
+    with pytest.raises(UnsafePathError, match="larger than 10 bytes"):
+        read_inside(status.parent, status.name, max_bytes=10)
 
 
 def test_a_folder_is_listed_sorted_and_a_missing_one_is_empty(tmp_path: Path) -> None:

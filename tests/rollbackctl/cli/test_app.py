@@ -37,14 +37,22 @@ def test_arguments_come_from_the_environment(operator: Operator) -> None:
     assert answer.out.startswith("{")
 
 
-@pytest.mark.parametrize("name", ["ROLLBACKCTL_CLI_ARGS", "ROLLBACKCTL_CLI_ARGS_apply"])
-def test_nothing_that_passes_a_question_comes_from_the_environment(operator: Operator, name: str) -> None:
-    operator.environment = {name: "--yes"}
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ROLLBACKCTL_CLI_ARGS", "--yes"),
+        ("ROLLBACKCTL_CLI_ARGS_apply", "--yes"),
+        ("ROLLBACKCTL_CLI_ARGS_apply", "--status approved"),
+        ("ROLLBACKCTL_CLI_ARGS_apply", "--by=Mallory"),
+    ],
+)
+def test_nothing_that_answers_or_signs_comes_from_the_environment(operator: Operator, name: str, value: str) -> None:
+    operator.environment = {name: value}
 
-    answer = operator.call("apply", "plans/inc.yaml")
+    answer = operator.call("--workspace", str(operator.root), "apply", "plans/inc.yaml")
 
     assert answer.code == 64
-    assert f"{name} may not hold --yes" in answer.err
+    assert f"{name} may not hold {value.split('=')[0].split()[0]}" in answer.err
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def _plan(operator: Operator, body: str) -> None:
     ("argv", "code", "problem", "following"),
     [
         (["aply"], 64, "there is no command aply; did you mean apply?", "rollbackctl --help"),
-        (["plan"], 64, "Missing argument 'PLAN'.", "rollbackctl --help"),
+        (["plan"], 64, "Missing argument 'PLAN'.", "rollbackctl plan --help"),
         (
             ["plan", "plans/none.yaml"],
             8,
