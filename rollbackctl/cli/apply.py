@@ -99,5 +99,7 @@ def _show_end(app: App, applied: "Applied") -> None:
 def _hint(error: GateBlockedError, plan: str) -> str:
     """Name the commands that lead on from a gate that waits."""
     roles = sorted(error.waits_for)
-    lines = [f"rollbackctl sign-off --plan {plan} --role {role} --status STATUS --by NAME" for role in roles]
+    lines = [
+        f"rollbackctl sign-off --plan {plan} --role {shlex.quote(role)} --status STATUS --by NAME" for role in roles
+    ]
     return "\n".join([*lines, f"then: rollbackctl apply {plan}" if roles else f"rollbackctl plan {plan}"])

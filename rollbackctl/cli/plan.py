@@ -31,7 +31,7 @@ def command(
         document = session.plan(app.spec(plan, session.workspace))
     if out is not None:
         save_document(Path(out), document)
-    show_document(app, document, form, shown_path(plan))
+    show_document(app, document, form, shown_path(out or plan))
     if out is not None:
         app.say(f"saved as {out}; apply it as it is: rollbackctl apply {out}")
     return exit_code(document, check=check, detailed=detailed_exitcode)

@@ -35,7 +35,7 @@ def show_document(app: App, document: PlanDocument, form: str, plan_path: str) -
     elif form == "markdown":
         from rollbackctl.render import markdown
 
-        app.document(markdown.render(document))
+        app.document(markdown.render(document, plan_path=plan_path))
     else:
         from rollbackctl.render import text
 

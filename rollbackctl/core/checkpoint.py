@@ -82,7 +82,9 @@ class Checkpoint:
         return any(outcome.result is not Result.PASS for outcome in self.outcomes.values())
 
 
-def fold(entries: Iterable[Entry], *, plan: str, run: str, steps: Iterable[str]) -> Checkpoint:
+def fold(
+    entries: Iterable[Entry], *, plan: str, run: str, steps: Iterable[str], onto: Checkpoint | None = None
+) -> Checkpoint:
     """Add up a run's entries.
 
     Args:
@@ -90,11 +92,12 @@ def fold(entries: Iterable[Entry], *, plan: str, run: str, steps: Iterable[str])
         plan: The plan's id; an entry of another plan is an error.
         run: The run's id.
         steps: Ids of the plan's steps; an entry of an unknown step is an error.
+        onto: What the entries before these add up to; None when these are the first.
 
     Raises:
         ValueError: An entry is foreign, out of order, or about a step that the plan does not have.
     """
-    known, checkpoint = set(steps), Checkpoint()
+    known, checkpoint = set(steps), onto or Checkpoint()
     for entry in entries:
         if (entry.plan, entry.run) != (plan, run):
             raise ValueError(f"entry {entry.seq} belongs to run {entry.run} of plan {entry.plan[:12]}")

@@ -57,9 +57,8 @@ class Run:
             body=body,
         )
         self.store.append(self.run, entry)
-        self.checkpoint = fold(
-            (*self.checkpoint.entries, entry), plan=self.plan.id, run=self.run, steps=(s.id for s in self.plan.steps)
-        )
+        steps = (step.id for step in self.plan.steps)
+        self.checkpoint = fold((entry,), plan=self.plan.id, run=self.run, steps=steps, onto=self.checkpoint)
         return entry
 
     def fetch(self, digest: str) -> bytes:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
+from shlex import quote
 from typing import Any
 
 from rollbackctl.core.document import PlanDocument
@@ -69,7 +70,7 @@ def next_lines(document: PlanDocument, plan_path: str) -> list[str]:
     if hard:
         return ["Next: mend what blocks, then plan again; apply would hold and wait before it"]
     lines = [
-        f"rollbackctl sign-off --plan {plan_path} --role {plain(role)} --status STATUS --by NAME"
+        f"rollbackctl sign-off --plan {plan_path} --role {quote(plain(role))} --status STATUS --by NAME"
         for role in sorted({role for verdict in blocking for role in verdict.waits_for})
     ]
     lines.append(f"rollbackctl apply {plan_path}" + ("   (holds now, waits before the release)" if blocking else ""))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.operator import FIXTURE, PLAN, Operator
+from tests.on_call import FIXTURE, PLAN, Operator
 
 INCONCLUSIVE = PLAN + "  checks:\n    probe: {features: {momentum: high}}\n"
 HELD_FILES = ("audit/ai_decision/scheduler.json", "config/auto_trader.yaml")

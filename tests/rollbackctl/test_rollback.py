@@ -8,7 +8,7 @@ import pytest
 from bot_core.ai.repository import ModelRepository
 from bot_core.foundation.digest import sha256_hex
 from bot_core.foundation.errors import UnresolvedReferenceError
-from tests.operator import FIXTURE, PLAN, Operator
+from tests.on_call import FIXTURE, PLAN, Operator
 
 V9 = "290247a89f8a4e8157d6ad927ca9c985309e58ee6c911f98f28e4b1e3fb9d66c"
 

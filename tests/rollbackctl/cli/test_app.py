@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rollbackctl.cli.main import COMMANDS
-from tests.operator import Operator
+from tests.on_call import Operator
 
 
 @pytest.fixture

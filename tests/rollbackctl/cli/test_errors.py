@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.operator import PLAN, Operator
+from tests.on_call import PLAN, Operator
 
 
 @pytest.fixture

@@ -313,3 +313,20 @@ def test_a_journal_that_ends_anywhere_adds_up(length: int) -> None:
 
     assert checkpoint.entries == tuple(entries[:length])
     assert checkpoint.next_seq == length + 1
+
+
+@given(st.integers(0, 8))
+def test_entries_added_to_a_checkpoint_give_what_the_whole_journal_gives(length: int) -> None:
+    entries = journal(
+        "r1",
+        call(1),
+        ("phase", {"phase": "hold", "verdicts": []}),
+        *move("s1", "hold", SERVING, "held"),
+        ("waiting", {"verdicts": [WAITING.to_json()]}),
+        call(2),
+        *move("s2", "release", SERVING, "released"),
+    )
+
+    continued = fold(entries[length:], plan=PLAN, run="r1", steps=STEPS, onto=folded(entries[:length]))
+
+    assert continued == folded(entries)
