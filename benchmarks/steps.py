@@ -3,12 +3,13 @@
 import os
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks import dbos_peer
+from benchmarks.dbos_peer import NotInstalledError, Peer
 from benchmarks.measure import Row
 from benchmarks.workspace import make_workspace
 from rollbackctl.core.address import Address
@@ -21,7 +22,7 @@ from rollbackctl.engine.workspace import Actor, Workspace
 from rollbackctl.kinds import Binding
 from rollbackctl.spec.document import Spec
 
-STEPS = 60
+_STEPS = 100
 _RECORDS = 2  # a step's begun and done
 _BLOCK = b"x" * 4095 + b"\n"
 _FILE = "var/benchmark.txt"
@@ -61,36 +62,48 @@ class Switches:
 
 
 def measure(folder: Path) -> Iterator[Row]:
-    """Measure a step against a durable append in the same rounds, and against a step of DBOS."""
-    step, record, append = _times(make_workspace(folder / "steps"))
+    """Measure a step, a record, a plain durable append and a step of DBOS in turn, so that all meet the same disk."""
+    root = make_workspace(folder / "steps")
+    problem = ""
+    try:
+        with Peer(folder / "dbos") as peer:
+            times = _times(root, {"dbos": peer.step})
+    except NotInstalledError as error:
+        problem = str(error)
+        times = _times(make_workspace(folder / "steps-alone"), {})
+    step, record, append = times["step"], times["record"], times["append"]
     yield Row("4 KiB append + fdatasync", append)
     yield Row("one record of a run (append, fsync)", record, "durable append", append, 3)
     yield Row("a step's own overhead, by record", step / _RECORDS, "durable append", append, 3)
-    dbos, problem = dbos_peer.measure(folder / "dbos")
-    if dbos is None:
+    if problem:
         yield Row("a step's own overhead", step, "a DBOS step", note=problem)
     else:
-        yield Row("a step's own overhead", step, "a DBOS step (SQLite)", dbos, 3, cheaper=True)
+        yield Row("a step's own overhead", step, "a DBOS step, SQLite", times["dbos"], 3, cheaper=True)
 
 
-def _times(root: Path) -> tuple[float, float, float]:
-    """The medians in ms of a step, of a single record and of a plain durable append."""
+def _times(root: Path, peers: Mapping[str, Callable[[], float]]) -> dict[str, float]:
+    """The medians in ms of a step, of one more record, of a plain durable append, and of each peer's step."""
     (root / _FILE).write_bytes(_BLOCK)
     run = _open_run(root)
     runner = StepRunner(run, None, {}, lambda name: name)
     descriptor = os.open(root / "var" / "appended", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    steps, records, appends = [], [], []
-    run.record("invocation", {"order": 1, "actor": run.workspace.actor.to_json() | {}, "evidence": "none"})
+    run.record("invocation", {"order": 1, "actor": {**run.workspace.actor.to_json()}, "evidence": "none"})
+    acts = {
+        "record": lambda: _ms(lambda: run.record("stopped", {"reason": "benchmark"})),
+        "append": lambda: _ms(lambda: _append(descriptor)),
+        **peers,
+    }
+    times: dict[str, list[float]] = {name: [] for name in ("step", *acts)}
     for step in run.plan.steps:
-        steps.append(_ms(lambda step=step: runner.make(step)))
-        records.append(_ms(lambda: run.record("stopped", {"reason": "benchmark"})))
-        appends.append(_ms(lambda: _append(descriptor)))
+        times["step"].append(_ms(partial(runner.make, step)))
+        for name, act in acts.items():
+            times[name].append(act())
     os.close(descriptor)
-    return statistics.median(steps), statistics.median(records), statistics.median(appends)
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def _open_run(root: Path) -> Run:
-    addresses = [Address("switch", f"s{number}") for number in range(STEPS)]
+    addresses = [Address("switch", f"s{number}") for number in range(_STEPS)]
     plan = Plan(
         name="benchmark",
         incident=None,
@@ -116,7 +129,7 @@ def _append(descriptor: int) -> None:
     os.fdatasync(descriptor)
 
 
-def _ms(act: object) -> float:
+def _ms(act: Callable[[], object]) -> float:
     begun = time.perf_counter()
-    act()  # type: ignore[operator]
+    act()
     return (time.perf_counter() - begun) * 1e3

@@ -1,6 +1,6 @@
 """The command line as a process of its own: a clock that stands still, and something that happens on the way.
 
-Usage: driver.py '{"now": ISO, "at": [EVENT, STEP], …}' ARGUMENT…
+Usage: python -m tests.driver '{"now": ISO, "at": [EVENT, STEP], …}' ARGUMENT…
 
 When the run tells EVENT of STEP, the process sends itself the signals in `send`, or writes a byte to the descriptor
 `ready` and stands still until one comes from `go`. `kill_at` ends it with SIGKILL at that call of a Python or built-in
@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from rollbackctl.cli.app import App
-from rollbackctl.cli.main import main
+from rollbackctl.cli.main import main, run
 from rollbackctl.engine.events import Event
 
 
@@ -55,6 +55,8 @@ class Calls:
 
 def drive(order: dict[str, Any], argv: list[str]) -> int:
     """Run the command line and return its exit code."""
+    if order.keys() == {"now"}:
+        run(argv, lambda: datetime.fromisoformat(order["now"]))
     app = DrivenApp(lambda: datetime.fromisoformat(order["now"]), os.environ)
     app.order = order
     calls = Calls(order.get("from", "main"), order.get("kill_at"))

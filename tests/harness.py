@@ -58,7 +58,7 @@ class Site:
         root: The workspace.
         now: The time.
         host: The host; None: this one.
-        signal_at: The step at whose end a signal asks the run to stop, 0: when it begins; None: none does.
+        signal_at: The step at whose end a signal comes, 0: before anything is planned; None: none does.
     """
 
     root: Path
@@ -80,7 +80,7 @@ class Site:
         return self("apply", PLAN, "--yes")
 
     def interrupted(self, step: int | None, *args: str) -> Done:
-        """Apply, or call another command, in this process; a signal comes after a step, or (None) before all."""
+        """Call a command, by default apply, in this process; a signal comes after a step, or (None) before all."""
         return replace(self, signal_at=step if step is not None else 0)(*(args or ("apply", PLAN, "--yes")))
 
     def ok(self, *args: str) -> Done:
@@ -122,7 +122,7 @@ class Site:
         streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         streams |= {name: what.pop(name) for name in ("stdout", "stderr", "pass_fds") if name in what}
         order = json.dumps({"now": self.now.isoformat(), **what})
-        command = [sys.executable, str(TESTS / "driver.py"), order, *self.arguments(*args)]
+        command = [sys.executable, "-P", "-m", "tests.driver", order, *self.arguments(*args)]
         if closed:
             shut = " ".join(f"{number}>&-" for number in closed)
             command = ["/bin/sh", "-c", f'exec "$@" {shut}', "sh", *command]
@@ -200,15 +200,14 @@ class SomewhereApp(App):
     def listen(self, event: Event) -> None:
         """Tell the event as usual; it may be the one at which the signal comes."""
         super().listen(event)
-        is_first = event.type == "gate_verdict" and self.stop_reason is None
-        if self._site.signal_at == (
-            0 if is_first else event.fields.get("step") if event.type == "apply_complete" else -1
-        ):
+        if event.type == "apply_complete" and event.fields["step"] == self._site.signal_at:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def workspace(self) -> Workspace:
         """The workspace, seen from the site's host."""
         here = super().workspace()
+        if self._site.signal_at == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
         return here if self._site.host is None else replace(here, actor=replace(here.actor, host=self._site.host))
 
 

@@ -29,7 +29,7 @@ def sign_off(**roles: str) -> dict[str, SignOff]:
     return {role: SignOff(status=status) for role, status in roles.items()}
 
 
-def version(name: str, trained_at: str | None, **fields: Any) -> VersionFact:
+def version(name: str, trained_at: str | None, /, **fields: Any) -> VersionFact:
     """Give a version that may be put to work."""
     walk_forward = WalkForwardFact(
         path=f"audit/ai_decision/walk_forward/{name}.json",
@@ -59,7 +59,7 @@ def versions() -> tuple[VersionFact, ...]:
     )
 
 
-def report(name: str, time: str | None, **fields: Any) -> ReportFact:
+def report(name: str, time: str | None, /, **fields: Any) -> ReportFact:
     """Give a drift report that is an alert."""
     kind = fields.get("kind", "drift")
     return ReportFact(
@@ -77,7 +77,7 @@ def report(name: str, time: str | None, **fields: Any) -> ReportFact:
     )
 
 
-def run(name: str, **fields: Any) -> RunFact:
+def run(name: str, /, **fields: Any) -> RunFact:
     """Give a finished run of the plan, from v10 to v9."""
     return RunFact(
         **{

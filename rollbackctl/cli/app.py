@@ -28,6 +28,7 @@ class App:
     """One call of the command line."""
 
     def __init__(self, clock: Callable[[], datetime], environment: Mapping[str, str]) -> None:
+        _open_standard_streams()
         self.clock = clock
         self.environment = environment
         self.options: dict[str, Any] = {}
@@ -150,6 +151,17 @@ class App:
             # The reader has gone. Later writes, and the interpreter's own flush, must not fail either.
             with open(os.devnull, "w", encoding="utf-8") as nothing:
                 os.dup2(nothing.fileno(), stream.fileno())
+
+
+def _open_standard_streams() -> None:
+    """Open what the caller has closed, so that no file of the workspace gets the number of a standard stream."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))
 
 
 def with_environment(argv: list[str], environment: Mapping[str, str], commands: Container[str]) -> list[str]:

@@ -7,6 +7,7 @@ import click
 from rollbackctl.cli.app import App
 from rollbackctl.cli.options import common
 from rollbackctl.cli.signals import stopping_on_signals
+from rollbackctl.core.errors import InterruptedRunError
 
 
 @click.command("hold")
@@ -40,12 +41,16 @@ def command(
         incident = incident or spec.metadata.incident
     else:
         spec = Spec.default(name="hold", incident=incident or "unnamed")
-    with stopping_on_signals(app):
-        if release:
-            released = put_back(session, spec)
-            app.out(render_release(released.report, released.problems))
-            return 0
-        held = place(session, spec, incident, reason)
+    try:
+        with stopping_on_signals(app):
+            if release:
+                released = put_back(session, spec)
+                app.out(render_release(released.report, released.problems))
+                return 0
+            held = place(session, spec, incident, reason)
+    except InterruptedRunError as error:
+        error.hint = f"continue: rollbackctl hold{' --release' if release else ''}"
+        raise
     exposure = read_exposure(Path(risk_snapshot)) if risk_snapshot else ()
     problems = (*held.problems, *filter(None, (policy_problem,)))
     place_of = (session.workspace.root, spec.spec.serving.model_dir, session.workspace.actor.host)

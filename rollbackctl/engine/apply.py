@@ -76,6 +76,7 @@ def carry_out(context: Context) -> Report:
         _enter(context, phase)
         for step in steps:
             if step.id not in context.run.checkpoint.done:
+                _stop_if_asked(context)
                 _tell_step(context, "apply_start", step)
                 runner.make(step)
                 _tell_step(context, "apply_complete", step)

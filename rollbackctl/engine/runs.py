@@ -166,8 +166,8 @@ class FileRunStore:
             whole = data[: data.rfind(b"\n") + 1]
             if len(whole) != len(data):
                 os.ftruncate(descriptor, len(whole))
-            lines = whole.splitlines()
-            value = entry.model_dump(mode="json") | {"prev": _chain(lines[-1]) if lines else ""}
+            last = whole[whole.rfind(b"\n", 0, -1) + 1 : -1]
+            value = entry.model_dump(mode="json") | {"prev": _chain(last) if last else ""}
             line = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
             offset = len(whole)
             while line:

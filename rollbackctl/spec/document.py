@@ -10,7 +10,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,9
 Role = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_ -]{0,63}$", to_lower=True)]
 Version = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Duration = Annotated[str, StringConstraints(pattern=r"^P([0-9]+D(T([0-9]+[HMS])+)?|T([0-9]+[HMS])+)$")]
+_DAYTIME = "T(#H(#M)?(#S)?|#M(#S)?|#S)"
+_DURATION = f"^P(#D({_DAYTIME})?|{_DAYTIME})$".replace("#", "[0-9]{1,6}")
+Duration = Annotated[str, StringConstraints(pattern=_DURATION)]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f\u{2028}\u{2029}]{1,200}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -66,7 +68,7 @@ class TargetChoice(Document):
     select: Literal["last-stable"] | None = None
     version: Version | None = None
     sha256: Sha256 | None = None
-    alias: str | None = None
+    alias: Version | None = None
     exclude: tuple[Version, ...] = ()
 
     @model_validator(mode="after")

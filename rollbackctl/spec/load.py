@@ -3,7 +3,7 @@
 import difflib
 import json
 from collections.abc import Collection
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -54,12 +54,13 @@ def _validated(model: type[D], loaded: Loaded, problems: list[Problem], hint: st
     try:
         document = model.model_validate_json(json.dumps(loaded.value))
     except ValidationError as error:
-        seen: set[Place] = set()
+        worded: dict[Place, str] = {}
         for item in error.errors(include_url=False):
             place, text = _worded(model, loaded, item)
-            if place not in seen:
-                seen.add(place)
-                problems.append(loaded.problem(text, place))
+            worded.setdefault(place, text)
+        # Of the branches of a union, that one counts which went further into the document.
+        outer = {place[:length] for place in worded for length in range(len(place))}
+        problems += [loaded.problem(text, place) for place, text in worded.items() if place not in outer]
     if document is None or problems:
         count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
         problems.sort(key=lambda problem: (problem.line or 0, problem.column or 0))
@@ -85,9 +86,7 @@ def _unknown_names(loaded: Loaded, place: Place, names: Collection[str]) -> list
 
 
 def _worded(model: type[BaseModel], loaded: Loaded, item: Any) -> tuple[Place, str]:
-    place: Place = tuple(item["loc"])
-    while place not in loaded.places and place and item["type"] not in ("missing", "extra_forbidden"):
-        place = place[:-1]  # a union names its branch in the location
+    place = _place(loaded, item)
     name = ".".join(map(str, place)) or "the document"
     match item["type"]:
         case "missing":
@@ -95,20 +94,33 @@ def _worded(model: type[BaseModel], loaded: Loaded, item: Any) -> tuple[Place, s
         case "extra_forbidden":
             return place, f"{name} is not a known field{_suggestion(str(place[-1]), _fields(model, place[:-1]))}"
         case "string_type" if isinstance(item["input"], int | float | bool):
-            return place, f"{name} is {item['input']}, not text; write it in quotes"
+            return place, f"{name} is {loaded.written.get(place, item['input'])}, not text; write it in quotes"
         case _:
-            found = item["input"] if not isinstance(item["input"], dict | list) else "this value"
-            message = item["msg"].removeprefix("Value error, ")
+            found, message = item["input"], item["msg"].removeprefix("Value error, ")
             return place, f"{name}: {found!r}: {message}" if isinstance(found, str) else f"{name}: {message}"
 
 
+def _place(loaded: Loaded, item: Any) -> Place:
+    """Where the document has what an error is about; a union names its branch in the location, and a key says so."""
+    place: Place = ()
+    for part in item["loc"]:
+        if (*place, part) in loaded.places:
+            place = (*place, part)
+    return (*place, item["loc"][-1]) if item["type"] == "missing" else place
+
+
 def _fields(model: Any, place: Place) -> list[str]:
+    is_mapping = False  # its next part is a key of anybody's choice
     for part in place:
-        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        if is_mapping:
+            is_mapping = False
+            continue
+        field = model.model_fields.get(part) if model is not None else None
         if field is None:
             return []
         options = (field.annotation, *get_args(field.annotation))
         model = next((option for option in options if hasattr(option, "model_fields")), None)
+        is_mapping = get_origin(field.annotation) is dict
     return list(model.model_fields) if model is not None else []
 
 

@@ -130,11 +130,12 @@ def _named_report(path: str, reports: Iterable[ReportFact]) -> ReportFact:
 def _withdrawn(spec: Spec, observation: Observation, trigger: ReportFact | None) -> VersionFact:
     incident = spec.metadata.incident
     runs = [run for run in observation.runs if run.incident == incident and run.operation == "rollback"]
-    pinned = next((run.withdrawn for run in runs if run.withdrawn), None)
+    withdrew = next((run.withdrawn for run in runs if run.withdrawn and run.status == "finished"), None)
+    pinned = withdrew or next((run.withdrawn for run in runs if run.withdrawn), None)
     stated = spec.spec.model.withdraw.version if spec.spec.model.withdraw else None
-    if stated and pinned and stated != pinned and any(run.status == "finished" for run in runs):
+    if stated and withdrew and stated != withdrew:
         raise InvalidInputError(
-            f"spec.model.withdraw.version is {stated}, but incident {incident} already withdrew {pinned}",
+            f"spec.model.withdraw.version is {stated}, but incident {incident} already withdrew {withdrew}",
             hint="open a new incident for another version",
         )
     active = next(fact.active for fact in observation.repositories if fact.path == observation.repository)
