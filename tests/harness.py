@@ -38,7 +38,7 @@ metadata: {{name: inc-2025-1117-drift, incident: {INCIDENT}, reason: data_drift_
 spec: {{model: {{}}}}
 """
 # What a rollback from v10 to v9 does not look at; without it a run takes half the time.
-_SPARE = ("v5", "v6", "v7", "v8")
+_SPARE = ("v5", "v6", "v8")
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,14 @@ class Site:
         now: The time.
         host: The host; None: this one.
         signal_at: The step at whose end a signal comes, 0: before anything is planned; None: none does.
+        stranger: The step at whose end somebody else does something, and what.
     """
 
     root: Path
     now: datetime = NOW
     host: str | None = None
     signal_at: int | None = None
+    stranger: tuple[int, Callable[[], None]] | None = None
 
     def __call__(self, *args: str) -> Done:
         """Call the command line in this process."""
@@ -82,6 +84,10 @@ class Site:
     def interrupted(self, step: int | None, *args: str) -> Done:
         """Call a command, by default apply, in this process; a signal comes after a step, or (None) before all."""
         return replace(self, signal_at=step if step is not None else 0)(*(args or ("apply", PLAN, "--yes")))
+
+    def disturbed(self, step: int, stranger: Callable[[], None], plan: str = PLAN) -> Done:
+        """Apply a plan in this process; at the end of a step somebody else does something."""
+        return replace(self, stranger=(step, stranger))("apply", plan, "--yes")
 
     def ok(self, *args: str) -> Done:
         """Call the command line; anything but success is this test's failure."""
@@ -202,6 +208,8 @@ class SomewhereApp(App):
         super().listen(event)
         if event.type == "apply_complete" and event.fields["step"] == self._site.signal_at:
             os.kill(os.getpid(), signal.SIGTERM)
+        if event.type == "apply_complete" and self._site.stranger and event.fields["step"] == self._site.stranger[0]:
+            self._site.stranger[1]()
 
     def workspace(self) -> Workspace:
         """The workspace, seen from the site's host."""

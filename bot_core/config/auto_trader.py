@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from bot_core.foundation.digest import sha256_hex
@@ -137,6 +138,7 @@ class _Node:
     flag: "_Node | None" = None
 
 
+@lru_cache(maxsize=4)  # a run looks at the same few bytes ten times, and reading YAML takes 8 ms
 def _locate(data: bytes, source: str) -> _Site:
     text = _decode(data, source)
     section = _section(_compose(text, source), source)

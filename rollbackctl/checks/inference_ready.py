@@ -2,8 +2,6 @@
 
 from typing import ClassVar
 
-from bot_core.ai.inference import DecisionModelInference
-from bot_core.ai.repository import ModelRepository
 from bot_core.foundation.digest import sha256_hex
 from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.safe_file import read_inside
@@ -20,6 +18,9 @@ class InferenceReady:
 
     def run(self, bench: Bench) -> Outcome:
         """Load it; the bytes must have the planned digest."""
+        from bot_core.ai.inference import DecisionModelInference  # what scores is loaded where something is scored
+        from bot_core.ai.repository import ModelRepository
+
         target = bench.facts.target
         try:
             found = sha256_hex(read_inside(bench.root, bench.artifact))

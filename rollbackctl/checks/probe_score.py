@@ -3,8 +3,6 @@
 import math
 from typing import ClassVar
 
-from bot_core.ai.inference import DecisionModelInference
-from bot_core.ai.repository import ModelRepository
 from bot_core.foundation.errors import BotCoreError
 from rollbackctl.checks import Bench
 from rollbackctl.core.gate import Outcome, Result
@@ -21,6 +19,9 @@ class ProbeScore:
 
     def run(self, bench: Bench) -> Outcome:
         """Score once."""
+        from bot_core.ai.inference import DecisionModelInference  # what scores is loaded where something is scored
+        from bot_core.ai.repository import ModelRepository
+
         try:
             features = _features(bench)
             inference = DecisionModelInference(ModelRepository(bench.root / bench.facts.repository))

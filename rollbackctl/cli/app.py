@@ -107,11 +107,12 @@ class App:
 
     def spec(self, path: str, workspace: "Workspace") -> "Spec":
         """Read a rollback plan, or the one that a saved plan was made from."""
-        from rollbackctl.engine.rollback import stored_spec
         from rollbackctl.engine.saved import is_saved_plan, load_document
         from rollbackctl.engine.workspace import read_spec
 
         if is_saved_plan(Path(path)):
+            from rollbackctl.engine.rollback import stored_spec  # brings all that carries a plan out
+
             return stored_spec(load_document(Path(path), shown_path(path), workspace.policy).plan)
         return read_spec(Path(path), workspace.registry, shown_path(path))
 

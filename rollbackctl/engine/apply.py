@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
+from bot_core.foundation.atomic_file import sync
 from bot_core.foundation.strict_json import encode_json
 from rollbackctl.checks import Bench
 from rollbackctl.core.address import Address
@@ -78,6 +79,7 @@ def carry_out(context: Context) -> Report:
             if step.id not in context.run.checkpoint.done:
                 _stop_if_asked(context)
                 _tell_step(context, "apply_start", step)
+                runner.require_undisturbed()
                 runner.make(step)
                 _tell_step(context, "apply_complete", step)
                 _stop_if_asked(context)
@@ -147,6 +149,9 @@ def _enter(context: Context, phase: Phase) -> None:
     run = context.run
     if phase is Phase.RELEASE:
         _look_again(context, first=phase not in run.checkpoint.phases)
+    if phase is Phase.RECORD:
+        # Also when the phase has begun: somebody may have laid a hold on what was released before.
+        _take_over_finished(context)
     if phase in run.checkpoint.phases:
         return
     if context.facts is not None:
@@ -161,7 +166,6 @@ def _enter(context: Context, phase: Phase) -> None:
         run.record("waiting", {"phase": phase.value, "verdicts": [verdict.to_json() for verdict in blocking]})
         raise blocked(phase, blocking, begun=Phase.HOLD in run.checkpoint.phases)
     if phase is Phase.RECORD:
-        _take_over_finished(context)
         _verify(context)
     run.record("phase", {"phase": phase.value, "verdicts": [verdict.to_json() for verdict in verdicts]})
 
@@ -274,6 +278,8 @@ def _take_over_finished(context: Context) -> None:
         found = kind.observe(address.name)
         if found == run.parse(address, hold.held):
             kind.move(address.name, found, wanted)
+        for path in kind.files(address.name):
+            sync(run.workspace.root / path)  # also what a killed predecessor has moved
         run.record("released", {"address": text, "hold": hold.run})
 
 

@@ -1,7 +1,9 @@
 """Stopping a bad model at once, and putting back what was: no plan, no gate, no model load."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
@@ -26,6 +28,7 @@ from rollbackctl.kinds.decision_event import event_desired
 from rollbackctl.spec.document import Spec
 
 _STOP_WAIT_S = 30.0
+_ASK_AGAIN_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,8 @@ def place(session: Session, spec: Spec, incident: str | None, reason: str) -> He
     Raises:
         LockedError: Somebody holds the workspace and did not stop in time.
     """
-    actor = session.workspace.actor
-    stopping = session.store.holder() is not None
-    if stopping:
-        session.stop.ask(f"{actor.user}@{actor.host}")
-    wait_s = max(session.lock_timeout_s, _STOP_WAIT_S) if stopping else session.lock_timeout_s
-    with session.store.lock(session.holder("hold"), wait_s) as name_holder:
+    with ExitStack() as stack:
+        name_holder = _lock_after_stop(session, stack)
         session.stop.clear()
         history, problems = _history(session)
         if history.unfinished is not None and history.unfinished.operation == "hold":
@@ -83,6 +82,23 @@ def place(session: Session, spec: Spec, incident: str | None, reason: str) -> He
             return Held(None, history.holds, tuple(problems))
         report = carry_out_operation(session, spec, document, history, name_holder)
         return Held(report, _history(session)[0].holds, tuple(problems))
+
+
+def _lock_after_stop(session: Session, stack: ExitStack) -> Callable[[], None]:
+    """Take the workspace. Whoever holds it is asked to stop, again and again: who has just begun forgets requests."""
+    actor = session.workspace.actor
+    end = time.monotonic() + max(session.lock_timeout_s, _STOP_WAIT_S)
+    while True:
+        try:
+            name_holder: Callable[[], None] = stack.enter_context(
+                session.store.lock(session.holder("hold"), _ASK_AGAIN_S)
+            )
+        except LockedError:
+            if time.monotonic() >= end:
+                raise
+            session.stop.ask(f"{actor.user}@{actor.host}")
+        else:
+            return name_holder
 
 
 def _history(session: Session) -> tuple[History, list[str]]:
@@ -207,7 +223,7 @@ def release(session: Session, spec: Spec) -> Held:
     """Put back what was beneath every hold, and record it. A resource that somebody changed while it was held stays.
 
     Raises:
-        LockedError: The holds belong to a run that is not finished.
+        LockedError: Every hold belongs to a run that is not finished; those that others laid on it can be released.
         GateBlockedError: It would put a quarantined version back to work.
     """
     with session.store.lock(session.holder("hold --release"), session.lock_timeout_s) as name_holder:
@@ -215,8 +231,9 @@ def release(session: Session, spec: Spec) -> Held:
         history = session.history()
         if history.unfinished is not None and history.unfinished.operation == "release":
             return Held(continue_operation(session, history, name_holder), ())
-        if history.unfinished is not None:
-            fact = history.unfinished
+        fact = history.unfinished
+        history = replace(history, holds=tuple(h for h in history.holds if fact is None or h.run != fact.run))
+        if fact is not None and not history.holds:
             raise LockedError(
                 f"the holds belong to run {fact.run}, which is not finished",
                 hint=f"continue it with its plan: rollbackctl apply PLAN\n"

@@ -22,7 +22,6 @@ from rollbackctl.engine.evidence import (
 from rollbackctl.engine.history import History
 from rollbackctl.engine.journal_index import observe_journal, served_versions
 from rollbackctl.engine.registry import Registry
-from rollbackctl.engine.thresholds import read_thresholds
 from rollbackctl.engine.versions import Examiner, hmac_keys
 from rollbackctl.engine.workspace import Workspace
 from rollbackctl.kinds import Binding, Kind
@@ -121,6 +120,8 @@ def _inputs(workspace: Workspace, spec: Spec, versions: tuple[VersionFact, ...])
             inputs[fact.walk_forward.path] = fact.walk_forward.digest
     thresholds = spec.spec.serving.thresholds
     if thresholds is not None:
+        from rollbackctl.engine.thresholds import read_thresholds
+
         inputs[thresholds] = sha256_hex(read_thresholds(workspace.root, thresholds))
     return inputs
 

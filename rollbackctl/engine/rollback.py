@@ -14,10 +14,10 @@ from rollbackctl.core.state import content_id
 from rollbackctl.core.target import undecided
 from rollbackctl.engine.apply import Context, blocked, carry_out
 from rollbackctl.engine.history import History, read_run
-from rollbackctl.engine.observe import observe, observe_evidence
+from rollbackctl.engine.observe import observe, observe_evidence, plan_binding
 from rollbackctl.engine.planning import facts_of
 from rollbackctl.engine.session import Session, new_run, next_order
-from rollbackctl.engine.staleness import require_fresh
+from rollbackctl.engine.staleness import require_fresh, require_same
 from rollbackctl.engine.steps import Run
 from rollbackctl.gates.report_signoff import SETTLED, later_reports
 from rollbackctl.spec.document import Spec
@@ -60,9 +60,14 @@ def find_run(session: Session, spec: Spec, plan_id: str | None = None) -> RunFac
 
 def unfinished_error(fact: RunFact) -> LockedError:
     """Word that another plan's run must be ended first."""
+    commands = {"hold": "rollbackctl hold", "release": "rollbackctl hold --release", "undo": "rollbackctl undo RUN"}
+    again = f"rollbackctl apply with its plan (rollbackctl report {fact.run} shows it)"
+    problem = f"run {fact.run} of {fact.name} ({fact.incident}) is unfinished, begun by {fact.by} at {fact.at}"
+    if fact.operation in commands:
+        return LockedError(problem, hint=f"continue it: {commands[fact.operation]}")
     return LockedError(
-        f"run {fact.run} of {fact.name} ({fact.incident}) is unfinished, begun by {fact.by} at {fact.at}",
-        hint=f"continue it: rollbackctl apply with its plan (rollbackctl report {fact.run} shows it)\n"
+        problem,
+        hint=f"continue it: {again}\n"
         f"lead it back: rollbackctl undo {fact.run}\n"
         f"close it and hand its holds on: rollbackctl abandon {fact.run} --reason TEXT",
     )
@@ -128,14 +133,14 @@ def _checked(session: Session, request: _Request) -> tuple[PlanDocument, Observa
     observation = observe(session.workspace, spec, history)
     now = session.planner.make(spec, observation, session.workspace.now(), cutoff)
     if now.has_changes:
+        kinds = session.workspace.registry.bind(plan_binding(session.workspace, spec))
         if request.saved:
-            require_fresh(shown, now, session.workspace.clock())
+            require_fresh(shown, now, session.workspace.clock(), kinds)
             _require_same_verdict(session, spec, shown, observation)
             now = replace(now, timestamp=shown.timestamp)
-        elif shown.plan.id != now.plan.id:
-            raise StalePlanError(
-                "the world changed while the plan was shown", hint="look at it again: rollbackctl plan PLAN"
-            )
+        else:
+            again = "look at it again: rollbackctl plan PLAN"
+            require_same(shown.plan, now.plan, kinds, "the world changed while the plan was shown", again)
         _refuse_foreign_holds(history, spec)
         _require_gates(now, tuple(Phase) if request.all_or_nothing else (Phase.SECURE,), spec)
     return now, observation, history
@@ -156,6 +161,7 @@ def resume(session: Session, fact: RunFact) -> Applied:
         document, _ = read_run(session.store, fact.run, session.workspace.registry.states)
         stored = stored_spec(document.plan)
         _require_policy(session, document.plan)
+        _refuse_foreign_holds(history, stored)
         observation = observe_evidence(session.workspace, stored, history)
         context = Context(
             run=Run.open(session.workspace, session.store, document, stored, fact.run),

@@ -10,21 +10,31 @@ from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import StalePlanError
 from rollbackctl.core.plan import Plan
 from rollbackctl.engine.steps import describe
+from rollbackctl.kinds import Kind
 from rollbackctl.spec.document import seconds
 
 _AGAIN = "make the plan again: rollbackctl plan PLAN --out FILE"
 
 
-def require_fresh(saved: PlanDocument, now: PlanDocument, clock: datetime) -> None:
-    """Compare a saved plan with the one that the same rollback plan gives now.
+def require_fresh(saved: PlanDocument, now: PlanDocument, clock: datetime, kinds: Mapping[str, Kind]) -> None:
+    """Refuse a saved plan that has expired, or that the same rollback plan does not give any more.
 
     Raises:
         StalePlanError: It has expired, or the world, an input or a decision has changed; all differences are named.
     """
     require_unexpired(saved.plan, saved.timestamp, clock)
-    if saved.plan.id != now.plan.id:
-        lines = list(differences(saved.plan, now.plan)) or ["the steps differ"]
-        raise StalePlanError("\n".join(["the world has changed since the plan was made", *lines]), hint=_AGAIN)
+    require_same(saved.plan, now.plan, kinds, "the world has changed since the plan was made", _AGAIN)
+
+
+def require_same(shown: Plan, now: Plan, kinds: Mapping[str, Kind], problem: str, hint: str) -> None:
+    """Refuse a plan that the same rollback plan does not give any more; everything that differs is named.
+
+    Raises:
+        StalePlanError: It does not.
+    """
+    if shown.id != now.id:
+        lines = list(differences(shown, now, kinds)) or ["  the steps differ"]
+        raise StalePlanError("\n".join([problem, *lines]), hint=hint)
 
 
 def require_unexpired(plan: Plan, timestamp: str, clock: datetime) -> None:
@@ -41,12 +51,16 @@ def require_unexpired(plan: Plan, timestamp: str, clock: datetime) -> None:
         raise StalePlanError(f"the plan expired at {expires.isoformat()}", hint=_AGAIN)
 
 
-def differences(saved: Plan, now: Plan) -> Iterator[str]:
+def differences(saved: Plan, now: Plan, kinds: Mapping[str, Kind]) -> Iterator[str]:
     """Name everything that differs between two plans of the same rollback plan, one line each."""
     for address in sorted({*saved.base, *now.base}):
-        before, found = saved.base.get(address), now.base.get(address)
-        if before != found:
-            yield f"  {address}\n    planned {describe(before)}\n    found   {describe(found)}"
+        kind = kinds[address.kind]
+        # What the plan would not touch any more has no state in it: look.
+        found = now.base[address] if address in now.base else kind.observe(address.name)
+        if address not in saved.base or saved.base[address] != found:
+            planned = describe(saved.base[address]) if address in saved.base else "(not touched)"
+            files = ", ".join(kind.files(address.name))
+            yield f"  {address} ({files})\n    planned {planned}\n    found   {describe(found)}"
     for path in sorted({*saved.inputs, *now.inputs}):
         if saved.inputs.get(path) != now.inputs.get(path):
             yield f"  {path}: sha256 {_short(saved.inputs.get(path))}, now {_short(now.inputs.get(path))}"

@@ -1,7 +1,9 @@
 """The step protocol: intent on record, move, look, sync, done on record."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue
@@ -16,11 +18,13 @@ from rollbackctl.core.errors import DriftError, InvalidInputError
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.observation import HoldFact
 from rollbackctl.core.plan import Phase, Plan, Step
-from rollbackctl.core.state import State, placeholders, resolve, state_json
+from rollbackctl.core.state import State, matches, placeholders, resolve, state_json
 from rollbackctl.engine.runs import FileRunStore
 from rollbackctl.engine.workspace import Workspace
 from rollbackctl.kinds import Binding, Kind
 from rollbackctl.spec.document import Spec
+
+Signature = tuple[tuple[str, tuple[int, ...] | None], ...]
 
 
 @dataclass
@@ -106,6 +110,37 @@ class StepRunner:
     facts: Facts | None
     holds: Mapping[str, HoldFact]
     values: Callable[[str], str]
+    looked: dict[Address, tuple[Signature, State | None]] = field(default_factory=dict)
+
+    def require_undisturbed(self) -> None:
+        """See that nobody else has changed any resource of the run; one whose files are as before is not read again.
+
+        Raises:
+            DriftError: Somebody has; nothing more was moved.
+        """
+        begun, done = self.run.checkpoint.begun, set(self.run.checkpoint.done)
+        last = {step.address: step for step in self.run.plan.steps if step.id in done}
+        following = {step.address: step for step in reversed(self.run.plan.steps) if step.id not in done}
+        for address in sorted(last | following):
+            allowed, found = [self.run.expected(address)], self._look(address)
+            step = following.get(address)
+            if step is not None and matches(step.after, found):
+                continue  # somebody made the very move
+            if step is not None and step.id in begun:
+                states = begun[step.id].found, begun[step.id].after
+                allowed += [self.run.parse(address, state) for state in states]
+            self._require(step or last[address], found, tuple(allowed))
+
+    def _look(self, address: Address) -> State | None:
+        kind, known = self.run.kinds[address.kind], self.looked.get(address)
+        if known is None or known[0] != self._signature(dict(known[0])):
+            signature = self._signature(kind.files(address.name))  # first: what changes meanwhile is seen next time
+            known = self.looked[address] = signature, kind.observe(address.name)
+        return known[1]
+
+    def _signature(self, files: Iterable[str]) -> "Signature":
+        root = self.run.workspace.root
+        return tuple((path, _stamp(root / path)) for path in files)
 
     def make(self, step: Step) -> None:
         """Make one step, whatever part of it was made before.
@@ -163,12 +198,21 @@ class StepRunner:
     def _drift(self, step: Step, found: State | None, wanted: tuple[State | None, ...]) -> DriftError:
         files = ", ".join(self.run.kinds[step.address.kind].files(step.address.name))
         expected = " or ".join(dict.fromkeys(describe(state) for state in wanted))
+        where = f"step {step.index} {'left' if step.id in self.run.checkpoint.done else 'expects'}"
         return DriftError(
-            f"{step.address} ({files}) is not where step {step.index} expects it\n"
-            f"  expected {expected}\n  found    {describe(found)}",
+            f"{step.address} ({files}) is not where {where} it\n  expected {expected}\n  found    {describe(found)}",
             hint="somebody else changed it: put it back and apply again, or close the run: "
             f"rollbackctl abandon {self.run.run} --reason TEXT",
         )
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file does; None when there is none."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def describe(state: State | None) -> str:

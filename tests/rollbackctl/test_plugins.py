@@ -17,6 +17,7 @@ from rollbackctl.engine.planning import Planner
 from rollbackctl.engine.registry import load_registry
 from rollbackctl.engine.workspace import Actor, Workspace, read_spec
 from rollbackctl.kinds import Binding
+from rollbackctl.kinds.maintenance import Maintenance
 from rollbackctl.spec.document import Policy, Spec
 from tests.examples import NOW
 
@@ -171,3 +172,13 @@ def test_a_plug_in_that_the_policy_allows_must_be_installed() -> None:
         load_registry(Policy(plugins=("firm-kinds",)))
 
     assert refused.value.problem == "config/rollbackctl.yaml: plugins: firm-kinds is not installed"
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_plug_in_never_takes_the_name_of_a_kind_of_the_tool(tmp_path: Path) -> None:
+    points = tmp_path / "site" / "firm_kinds-1.0.dist-info" / "entry_points.txt"
+    points.write_text("[rollbackctl.kinds]\nmaintenance = firm_kinds:DashboardBanner\n")
+
+    registry = load_registry(Policy(plugins=("firm-kinds",)))
+
+    assert registry.kinds["maintenance"] is Maintenance

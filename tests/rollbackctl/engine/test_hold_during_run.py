@@ -102,7 +102,7 @@ def test_after_a_hold_the_run_goes_on_and_ends_verified_with_the_holds_gone(
 
 
 def unlike(site: Site, clean: Site) -> list[str]:
-    """Files that differ from the clean run's; the hold's own event and the number of changes of serving do not count."""
+    """Files that differ from the clean run's; the hold's event and serving's generation do not count."""
     found, wanted = without_hold(site), without_hold(clean)
     return sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
 
