@@ -189,7 +189,8 @@ class Site:
     def events(self) -> list[dict[str, Any]]:
         """What the tool wrote to the decision journal."""
         path = self.root / "logs/decision_journal/rollback.log"
-        return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        return [event for event in map(json.loads, lines) if "rollback_key" in event]
 
     def keys(self) -> list[str]:
         """The keys of these events, in order; one that stands twice is a doubled event."""

@@ -38,7 +38,7 @@ def write_atomic(path: Path, data: bytes, *, root: Path | None = None, mode: int
         path: The file; its folder must exist. An existing file keeps its mode and, where permitted, its owner.
         data: The whole new content.
         root: `path` must lie below it and no component may be a link. None: the folder is trusted.
-        mode: Mode of a new file. None: that of a sibling file, else 0o644 without the bits of the umask.
+        mode: Mode of a new file. None: that of a sibling file, else that of the folder, not executable.
 
     Raises:
         MissingFileError: The folder does not exist.

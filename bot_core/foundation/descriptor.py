@@ -80,11 +80,10 @@ def create_exclusive(name: str, folder: int, flags: int, mode: int | None) -> in
         name: File name without a slash.
         folder: Descriptor of its folder.
         flags: Access flags.
-        mode: The exact mode; None: the mode and group of a sibling file, else 0o644 without the bits of the umask.
+        mode: The exact mode; None: the mode and group of a sibling file, else those of the folder, not executable.
     """
-    like = None if mode is not None else _sibling(folder)
-    private = mode is not None or like is not None
-    descriptor = os.open(name, flags | FILE_FLAGS | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644, dir_fd=folder)
+    like = None if mode is not None else _sibling(folder) or os.fstat(folder)
+    descriptor = os.open(name, flags | FILE_FLAGS | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
     try:
         if mode is not None:
             os.fchmod(descriptor, mode)

@@ -26,12 +26,16 @@ def read_inside(root: Path, relative: str, *, max_bytes: int = MAX_BYTES) -> byt
     path = _below(root, relative)
     if path == root:
         raise UnsafePathError(f"{relative!r} names no file below {root}", path=relative)
-    with folder_opened(path.parent, root) as folder:
-        descriptor = open_plain(path, folder, os.O_RDONLY)
-        try:
-            return _read_all(descriptor, path, max_bytes)
-        finally:
-            os.close(descriptor)
+    try:
+        with folder_opened(path.parent, root) as folder:
+            descriptor = open_plain(path, folder, os.O_RDONLY)
+            try:
+                return _read_all(descriptor, path, max_bytes)
+            finally:
+                os.close(descriptor)
+    except (MissingFileError, UnsafePathError) as error:
+        # Below the root, as everywhere in plans and reports, which must read the same on every machine.
+        raise type(error)(error.problem.replace(f"{root}/", ""), hint=error.hint, path=relative) from error
 
 
 def read_inside_or_none(root: Path, relative: str, *, max_bytes: int = MAX_BYTES) -> bytes | None:

@@ -27,10 +27,13 @@ class ProbeScore:
             inference = DecisionModelInference(ModelRepository(bench.root / bench.facts.repository))
             inference.load_weights(bench.root / bench.artifact)
             score = inference.score(features)
+            unknown = sorted(set(features) - set(inference.explain(features)))
         except ValueError as error:
             return Outcome(self.name, Result.INCONCLUSIVE, str(error))
         except BotCoreError as error:
             return Outcome(self.name, Result.FAIL, error.problem)
+        if unknown:
+            return Outcome(self.name, Result.INCONCLUSIVE, f"the model has no feature {', '.join(unknown)}")
         values = (score.expected_return_bps, score.success_probability)
         imputed = inference.last_imputed_features
         filled = f"; filled from the scalers: {', '.join(imputed)}" if imputed else ""

@@ -31,8 +31,7 @@ def command(app: App, plan: str, yes: bool, all_or_nothing: bool) -> int:
     Example: rollbackctl apply plans/inc-2025-1117.yaml
     """
     try:
-        with stopping_on_signals(app):
-            applied = _apply(app, plan, yes=yes, all_or_nothing=all_or_nothing)
+        applied = _apply(app, plan, yes=yes, all_or_nothing=all_or_nothing)
     except GateBlockedError as error:
         error.hint = error.hint or _hint(error, shlex.quote(plan))
         raise
@@ -58,13 +57,15 @@ def _apply(app: App, plan: str, *, yes: bool, all_or_nothing: bool) -> "Applied"
     fact = find_run(session, spec, saved.plan.id if saved else None)
     if fact is not None:
         app.say(f"continuing run {fact.run}, begun by {fact.by} at {shown(fact.at)}")
-        return resume(session, fact)
+        with stopping_on_signals(app):
+            return resume(session, fact)
     document = saved or session.plan(spec)
     if saved is None and not document.has_changes:
         return Applied(document, None)
     if saved is None and not yes:
         _ask(app, document, shown_path(plan))
-    return start(session, spec, document, saved=saved is not None, all_or_nothing=all_or_nothing)
+    with stopping_on_signals(app):
+        return start(session, spec, document, saved=saved is not None, all_or_nothing=all_or_nothing)
 
 
 def _ask(app: App, document: "PlanDocument", plan: str) -> None:

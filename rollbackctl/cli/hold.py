@@ -44,7 +44,7 @@ def command(
     try:
         with stopping_on_signals(app):
             if release:
-                released = put_back(session, spec)
+                released = put_back(session, spec, incident)
                 app.out(render_release(released.report, released.problems))
                 return 0
             held = place(session, spec, incident, reason)

@@ -1,6 +1,6 @@
 """A run's journal as values: its entries, what they add up to, and which resources all runs together still hold."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from rollbackctl.core.gate import Outcome, Result, Verdict
 from rollbackctl.core.observation import Fact, HoldFact
 from rollbackctl.core.plan import Phase
+from rollbackctl.core.state import State
 
 EntryType = Literal[
     "invocation", "phase", "begun", "done", "check", "waiting", "stopped", "failed", "verified", "finished", "released",
@@ -82,6 +83,14 @@ class Checkpoint:
         return any(outcome.result is not Result.PASS for outcome in self.outcomes.values())
 
 
+class EntryFaultError(ValueError):
+    """An entry that cannot stand where it does; `number` is its line in the run's journal."""
+
+    def __init__(self, number: int, fault: str) -> None:
+        super().__init__(fault)
+        self.number = number
+
+
 def fold(
     entries: Iterable[Entry], *, plan: str, run: str, steps: Iterable[str], onto: Checkpoint | None = None
 ) -> Checkpoint:
@@ -95,23 +104,35 @@ def fold(
         onto: What the entries before these add up to; None when these are the first.
 
     Raises:
-        ValueError: An entry is foreign, out of order, or about a step that the plan does not have.
+        EntryFaultError: An entry is foreign, out of order, or about a step that the plan does not have.
     """
     known, checkpoint = set(steps), onto or Checkpoint()
     for entry in entries:
-        if (entry.plan, entry.run) != (plan, run):
-            raise ValueError(f"entry {entry.seq} belongs to run {entry.run} of plan {entry.plan[:12]}")
-        if entry.seq != checkpoint.next_seq:
-            raise ValueError(f"entry {entry.seq} stands where entry {checkpoint.next_seq} belongs")
-        step = entry.body.get("step")
-        if entry.type in ("begun", "done") and step not in known:
-            raise ValueError(f"entry {entry.seq} is about step {step}, which the plan does not have")
-        if entry.type == "done" and step not in checkpoint.begun:
-            raise ValueError(f"entry {entry.seq} says that step {step} is done, which has not begun")
-        if not checkpoint.entries and entry.type != "invocation":
-            raise ValueError(f"entry 1 is {entry.type}, not the call that began the run")
-        checkpoint = _added(checkpoint, entry)
+        number = len(checkpoint.entries) + 1
+        fault = _fault(checkpoint, entry, plan, run, known)
+        if fault:
+            raise EntryFaultError(number, fault)
+        try:
+            checkpoint = _added(checkpoint, entry)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise EntryFaultError(number, f"entry {entry.seq} ({entry.type}) lacks a field: {error}") from error
     return checkpoint
+
+
+def _fault(checkpoint: Checkpoint, entry: Entry, plan: str, run: str, steps: Container[object]) -> str:
+    """Say why an entry cannot follow the ones before it; empty when it can."""
+    step = entry.body.get("step")
+    if (entry.plan, entry.run) != (plan, run):
+        return f"entry {entry.seq} belongs to run {entry.run} of plan {entry.plan[:12]}"
+    if entry.seq != checkpoint.next_seq:
+        return f"entry {entry.seq} stands where entry {checkpoint.next_seq} belongs"
+    if entry.type in ("begun", "done") and step not in steps:
+        return f"entry {entry.seq} is about step {step}, which the plan does not have"
+    if entry.type == "done" and step not in checkpoint.begun:
+        return f"entry {entry.seq} says that step {step} is done, which has not begun"
+    if not checkpoint.entries and entry.type != "invocation":
+        return f"entry 1 is {entry.type}, not the call that began the run"
+    return ""
 
 
 def _added(checkpoint: Checkpoint, entry: Entry) -> Checkpoint:
@@ -201,3 +222,25 @@ def _hold_step(holds: dict[str, HoldFact], record: RunRecord, begun: Begun, entr
         holds.pop(begun.address, None)
     elif earlier is not None:
         holds[begun.address] = earlier.model_copy(update={"held": begun.after})
+
+
+def beneath(now: State | None, held: State | None, base: State | None) -> State | None:
+    """Return what is under a hold: the fields that the hold changed and that still stand go back, all others stay.
+
+    Somebody may have changed other fields of a held resource meanwhile; that change stays, and the hold still ends.
+
+    Args:
+        now: The state as it is; the same object is returned when nothing of the hold is left in it.
+        held: The state that the hold led to.
+        base: The state before the hold.
+    """
+    if now == held:
+        return base
+    if now is None or held is None or base is None:
+        return now
+    changed = {
+        name: getattr(base, name)
+        for name in type(held).model_fields
+        if getattr(held, name) != getattr(base, name) and getattr(now, name) == getattr(held, name)
+    }
+    return now.model_copy(update=changed) if changed else now

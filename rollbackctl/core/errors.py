@@ -90,6 +90,10 @@ class InvalidInputError(RollbackError):
     exit_code = 8
 
 
+class PartlyHeldError(InvalidInputError):
+    """A hold is in place but for what `problems` name; the same command tries that again."""
+
+
 class UsageError(RollbackError):
     """The command was called wrongly."""
 

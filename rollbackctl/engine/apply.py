@@ -6,10 +6,19 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 
 from bot_core.foundation.atomic_file import sync
+from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.strict_json import encode_json
 from rollbackctl.checks import Bench
 from rollbackctl.core.address import Address
-from rollbackctl.core.errors import CheckFailedError, DriftError, GateBlockedError, InterruptedRunError, StalePlanError
+from rollbackctl.core.errors import (
+    CheckFailedError,
+    DriftError,
+    GateBlockedError,
+    InterruptedRunError,
+    PartlyHeldError,
+    Problem,
+    StalePlanError,
+)
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.gate import Answer, Outcome, Result, Verdict
 from rollbackctl.core.observation import HoldFact, Observation
@@ -36,6 +45,7 @@ class Context:
         observation: The evidence, read once for this invocation.
         order: How many invocations the workspace has seen, this one included.
         listener: Is told what happens.
+        failures: What a hold could not do; it does the rest all the same.
         asked_to_stop: Says who or what asks the run to stop after its current step; None when nobody does.
     """
 
@@ -47,6 +57,7 @@ class Context:
     listener: Listener
     asked_to_stop: Callable[[], str | None]
     name_holder: Callable[[], None] = field(default=lambda: None)
+    failures: list[str] = field(default_factory=list)
 
     @property
     def plan(self) -> Plan:
@@ -77,22 +88,43 @@ def carry_out(context: Context) -> Report:
         _enter(context, phase)
         for step in steps:
             if step.id not in context.run.checkpoint.done:
-                _stop_if_asked(context)
-                _tell_step(context, "apply_start", step)
-                runner.require_undisturbed()
-                runner.make(step)
-                _tell_step(context, "apply_complete", step)
-                _stop_if_asked(context)
+                _make(context, runner, step)
         if phase is Phase.HOLD:
             _wait_for_engines(context)
+    if context.failures:
+        raise PartlyHeldError("not everything could be held", problems=tuple(map(Problem, context.failures)))
     return _finish(context)
+
+
+def _make(context: Context, runner: StepRunner, step: Step) -> None:
+    """Make a step and tell of it; in a hold one that fails must not keep the others from being made."""
+    _stop_if_asked(context)
+    _tell_step(context, "apply_start", step)
+    try:
+        if context.plan.operation != "hold":
+            runner.require_undisturbed()
+        runner.make(step)
+    except (BotCoreError, OSError) as error:
+        if context.plan.operation != "hold":
+            raise
+        context.failures.append(f"{step.address}: {error}")
+    else:
+        _tell_step(context, "apply_complete", step)
+    _stop_if_asked(context)
 
 
 def _begin(context: Context) -> None:
     """Name the holder, save what the run will touch, and write this invocation's first line."""
     run = context.run
     context.name_holder()
-    evidence = secure_evidence(run.workspace.root, run.store, run.run, _files(context), context.observation)
+    evidence = secure_evidence(
+        run.workspace.root,
+        run.store,
+        run.run,
+        _files(context),
+        context.observation,
+        lenient=context.plan.operation == "hold",
+    )
     run.record(
         "invocation",
         {"order": context.order, "actor": {**run.workspace.actor.to_json()}, "evidence": evidence},
@@ -291,7 +323,7 @@ def _verify(context: Context) -> None:
     """
     run = context.run
     wrong = []
-    for address in sorted({step.address for step in context.plan.steps}):
+    for address in sorted({step.address for step in context.plan.steps if step.id in run.checkpoint.done}):
         found, wanted = run.kinds[address.kind].observe(address.name), run.expected(address)
         if found != wanted:
             files = ", ".join(run.kinds[address.kind].files(address.name))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot_core.ai.serving import EngineAck, is_alive, read_acks, read_serving
+from bot_core.foundation.errors import BotCoreError
 from rollbackctl.core.errors import CheckFailedError
 
 _WAIT_S = 2.0
@@ -28,7 +29,12 @@ class Engine:
 def engines(root: Path, model_dir: str, host: str) -> tuple[Engine, ...]:
     """Return every engine that has registered under a model folder; writes nothing."""
     folder = root / model_dir
-    generation = read_serving(folder).generation
+    try:
+        generation = read_serving(folder).generation
+    except BotCoreError:
+        return (
+            Engine("all hosts", 0, -1, f"unknown, {model_dir}/serving.json cannot be read: they cannot score either"),
+        )
     return tuple(Engine(a.host, a.pid, a.generation, _standing(a, generation, host)) for a in read_acks(folder))
 
 

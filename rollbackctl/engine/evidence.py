@@ -1,5 +1,6 @@
 """Reading the evidence: versions, manifests, reports, decision journal, checklist; everything as plain values."""
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from rollbackctl.engine.runs import FileRunStore
 
 _SKIPPED = frozenset({".git", "logs", "node_modules", "rollbackctl", "quarantine", "artifacts"})
 _DEPTH = 5
+_LARGE = 16 << 20
 
 
 def instant_text(moment: datetime | None) -> str | None:
@@ -155,21 +157,45 @@ def file_digest(root: Path, path: str) -> str:
     return "absent" if data is None else sha256_hex(data)
 
 
-def secure_evidence(root: Path, store: FileRunStore, run: str, files: Iterable[str], observation: Observation) -> str:
+def secure_evidence(
+    root: Path,
+    store: FileRunStore,
+    run: str,
+    files: Iterable[str],
+    observation: Observation,
+    *,
+    lenient: bool = False,
+) -> str:
     """Keep before-images of every file that a run may touch, once, and this invocation's evidence; return its digest.
 
-    What a log already held is recorded by its length and digest as well: its prefix must stay.
+    What a log already held is recorded by its length and digest as well: its prefix must stay. Of a large file only
+    those are kept. `lenient` says that a file which cannot be read is recorded as such; a hold must not fail for it.
     """
     if store.get(run, "evidence/before.json") is None:
         before: dict[str, JsonValue] = {}
         for path in files:
-            data = read_inside_or_none(root, path)
-            before[path] = None if data is None else {"sha256": _put_blob(store, run, data), "size": len(data)}
+            before[path] = _before_image(root, store, run, path, lenient=lenient)
         store.put(run, "evidence/before.json", encode_json(before, sort_keys=True, newline=True))
     seen = observation.model_dump(mode="json", exclude={"runs", "holds"})
     digest = content_id(seen)
     store.put(run, f"evidence/seen-{digest[:16]}.json", encode_json(seen, sort_keys=True, newline=True))
     return digest
+
+
+def _before_image(root: Path, store: FileRunStore, run: str, path: str, *, lenient: bool) -> JsonValue:
+    try:
+        size = os.lstat(root / path).st_size
+        if size > _LARGE:
+            with open(root / path, "rb") as file:
+                return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "size": size}
+        data = read_inside_or_none(root, path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except BotCoreError as error:
+        if not lenient:
+            raise
+        return {"unreadable": error.problem}
+    return None if data is None else {"sha256": _put_blob(store, run, data), "size": len(data)}
 
 
 def _put_blob(store: FileRunStore, run: str, data: bytes) -> str:

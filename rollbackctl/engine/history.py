@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rollbackctl.core.checkpoint import Checkpoint, RunRecord, fold, holds_in_force
+from rollbackctl.core.checkpoint import Checkpoint, EntryFaultError, RunRecord, fold, holds_in_force
 from rollbackctl.core.document import PlanDocument, read_document
 from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.core.observation import HoldFact, RunFact
 from rollbackctl.core.state import State, content_id
-from rollbackctl.engine.runs import FileRunStore, run_folder
+from rollbackctl.engine.runs import FileRunStore, restore_hint, run_folder
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,13 @@ def read_history(store: FileRunStore) -> History:
     facts, records = [], []
     for run in store.runs():
         value = store.plan(run)
-        checkpoint = _fold(store, run, value)
-        facts.append(_run_fact(run, value, checkpoint))
-        records.append(RunRecord(run, value["operation"], value["incident"], _put_back(value), checkpoint))
+        try:
+            checkpoint = _fold(store, run, value)
+            facts.append(_run_fact(run, value, checkpoint))
+            records.append(RunRecord(run, value["operation"], value["incident"], _put_back(value), checkpoint))
+        except (KeyError, TypeError, AttributeError) as error:
+            problem = f"{run_folder(run)}/plan.json: a field is missing or wrong: {error}"
+            raise InvalidInputError(problem, hint=restore_hint(run)) from error
     return History(tuple(facts), holds_in_force(records))
 
 
@@ -63,15 +67,16 @@ def read_run(store: FileRunStore, run: str, states: dict[str, type[State]]) -> t
     try:
         document = read_document(value, states)
     except ValueError as error:
-        raise InvalidInputError(f"{run_folder(run)}/plan.json: {error}", hint="restore it from a backup") from error
+        raise InvalidInputError(f"{run_folder(run)}/plan.json: {error}", hint=restore_hint(run)) from error
     return document, _fold(store, run, value)
 
 
 def _fold(store: FileRunStore, run: str, value: dict[str, Any]) -> Checkpoint:
     try:
         return fold(store.entries(run), plan=value["id"], run=run, steps=(step["id"] for step in value["steps"]))
-    except (ValueError, KeyError) as error:
-        raise InvalidInputError(f"{run_folder(run)}/journal.jsonl: {error}", hint="restore it from a backup") from error
+    except EntryFaultError as error:
+        place = f"{run_folder(run)}/journal.jsonl:{error.number}"
+        raise InvalidInputError(f"{place}: {error}", hint=restore_hint(run)) from error
 
 
 def _put_back(value: dict[str, Any]) -> dict[str, Any]:

@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
-from bot_core.ai.quarantine import read_quarantines
 from bot_core.foundation.errors import BotCoreError
 from rollbackctl.core.address import Address
 from rollbackctl.core.document import PlanDocument
-from rollbackctl.core.errors import GateBlockedError, InvalidInputError, LockedError, RollbackError
+from rollbackctl.core.errors import InvalidInputError, LockedError, PartlyHeldError, RollbackError, UsageError
 from rollbackctl.core.observation import ChecklistFact, HoldFact, JournalFact, Observation
 from rollbackctl.core.plan import Change, Desired, Phase, Plan, Target, constant
 from rollbackctl.core.planner import make_steps
 from rollbackctl.core.report import Report
-from rollbackctl.core.state import RUN_ACTOR, RUN_ID, State, state_json
+from rollbackctl.core.state import RUN_ACTOR, RUN_ID, State
 from rollbackctl.engine.apply import Context, carry_out
 from rollbackctl.engine.history import History, read_run
 from rollbackctl.engine.observe import plan_binding
+from rollbackctl.engine.quarantined import refuse_quarantined
 from rollbackctl.engine.rollback import stored_spec
 from rollbackctl.engine.session import Session, new_run, next_order
 from rollbackctl.engine.steps import Run
@@ -74,13 +74,20 @@ def place(session: Session, spec: Spec, incident: str | None, reason: str) -> He
         session.stop.clear()
         history, problems = _history(session)
         if history.unfinished is not None and history.unfinished.operation == "hold":
-            continue_operation(session, history, name_holder)
+            try:
+                continue_operation(session, history, name_holder)
+            except PartlyHeldError as error:
+                return Held(None, _history(session)[0].holds, tuple(problem.text for problem in error.problems))
             history, problems = _history(session)
         document, broken = _hold_document(session, spec, incident, reason, history)
         problems += broken
         if not any(step.phase is Phase.HOLD for step in document.plan.steps):
             return Held(None, history.holds, tuple(problems))
-        report = carry_out_operation(session, spec, document, history, name_holder)
+        report = None
+        try:
+            report = carry_out_operation(session, spec, document, history, name_holder)
+        except PartlyHeldError as error:
+            problems += [problem.text for problem in error.problems]
         return Held(report, _history(session)[0].holds, tuple(problems))
 
 
@@ -125,7 +132,7 @@ def _hold_document(
             problems.append(f"{address} could not be held: {error}")
             continue
         hold = in_force.get(str(address))
-        if hold is None or session.planner.parse(address, hold.held) != now:
+        if hold is None or session.planner.beneath(hold, now) == now:
             base[address] = now
             desired[address] = (Desired(address.name, Phase.HOLD, target),)
     metadata = {"reason": reason, "run": RUN_ID, "actor": RUN_ACTOR} | ({"incident": incident} if incident else {})
@@ -219,7 +226,7 @@ def continue_operation(session: Session, history: History, name_holder: Callable
     return carry_out(_context(session, spec, document, fact.run, history, name_holder))
 
 
-def release(session: Session, spec: Spec) -> Held:
+def release(session: Session, spec: Spec, incident: str | None = None) -> Held:
     """Put back what was beneath every hold, and record it. A resource that somebody changed while it was held stays.
 
     Raises:
@@ -233,6 +240,11 @@ def release(session: Session, spec: Spec) -> Held:
             return Held(continue_operation(session, history, name_holder), ())
         fact = history.unfinished
         history = replace(history, holds=tuple(h for h in history.holds if fact is None or h.run != fact.run))
+        if incident is not None:
+            history = replace(history, holds=tuple(h for h in history.holds if h.incident in (None, incident)))
+        elif len({hold.incident for hold in history.holds}) > 1:
+            names = ", ".join(sorted({str(hold.incident) for hold in history.holds}))
+            raise UsageError(f"several incidents hold: {names}", hint="rollbackctl hold --release --incident ID")
         if fact is not None and not history.holds:
             raise LockedError(
                 f"the holds belong to run {fact.run}, which is not finished",
@@ -258,11 +270,12 @@ def _release_document(session: Session, spec: Spec, history: History) -> tuple[P
     for hold in history.holds:
         address = Address.parse(hold.address)
         now = kinds[address.kind].observe(address.name)
-        if now != session.planner.parse(address, hold.held):
+        beneath = session.planner.beneath(hold, now)
+        if beneath == now:
             changed.append(hold)
             continue
-        beneath = session.planner.parse(address, hold.base)
-        _refuse_quarantined(session, spec, address, beneath)
+        if address.kind == "serving":
+            refuse_quarantined(session.workspace.root, address, beneath)
         base[address] = now
         desired[address] = (Desired(address.name, Phase.RELEASE, constant(beneath)),)
     incident = history.holds[0].incident
@@ -270,16 +283,3 @@ def _release_document(session: Session, spec: Spec, history: History) -> tuple[P
     metadata = {"holds": holds, "run": RUN_ID, "actor": RUN_ACTOR} | ({"incident": incident} if incident else {})
     event = "ai_model_hold_released"
     return operation_document(session, spec, "release", incident, base, desired, event, metadata, {}), changed
-
-
-def _refuse_quarantined(session: Session, spec: Spec, address: Address, beneath: State | None) -> None:
-    if address.kind != "serving" or beneath is None:
-        return
-    quarantined = {item.version for item in read_quarantines(session.workspace.root / spec.spec.model.repository)}
-    models = (state_json(beneath) or {}).get("models")
-    versions = {str(model["version"]) for model in models.values()} if isinstance(models, dict) else set()  # type: ignore[index,call-overload]
-    if versions & quarantined:
-        raise GateBlockedError(
-            f"{address} would serve {', '.join(sorted(versions & quarantined))} again, which is quarantined",
-            hint="make a plan that restores a good version: rollbackctl plan PLAN",
-        )

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from rollbackctl.core.address import Address
+from rollbackctl.core.checkpoint import beneath
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.core.facts import Facts, Pinned
@@ -52,7 +53,8 @@ class Planner:
         desired = collect_desired(self.registry, kinds, spec, facts)
         base = self.base_world(desired, observation, spec.metadata.incident)
         changes = make_changes(desired, base)
-        settled = is_settled(changes)
+        held = any(hold.incident in (None, spec.metadata.incident) for hold in observation.holds)
+        settled = is_settled(changes) and not held
         plan = Plan(
             name=spec.metadata.name,
             incident=spec.metadata.incident,
@@ -113,9 +115,12 @@ class Planner:
         now = self.parse(address, observation.states[str(address)])
         hold = holds.get(str(address))
         # A hold that somebody broke by hand is none: what is there now is what the plan starts from.
-        if hold is not None and self.parse(address, hold.held) == now:
-            return self.parse(address, hold.base)
-        return now
+        return now if hold is None else self.beneath(hold, now)
+
+    def beneath(self, hold: HoldFact, now: State | None) -> State | None:
+        """Return what is under a hold, given the state as it is."""
+        address = Address.parse(hold.address)
+        return beneath(now, self.parse(address, hold.held), self.parse(address, hold.base))
 
     @staticmethod
     def _require_scope(spec: Spec, observation: Observation) -> None:

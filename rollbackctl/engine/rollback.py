@@ -21,7 +21,7 @@ from rollbackctl.engine.staleness import require_fresh, require_same
 from rollbackctl.engine.steps import Run
 from rollbackctl.gates.report_signoff import SETTLED, later_reports
 from rollbackctl.spec.document import Spec
-from rollbackctl.spec.resolve import required_roles
+from rollbackctl.spec.resolve import earlier_run, required_roles
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,9 @@ def _checked(session: Session, request: _Request) -> tuple[PlanDocument, Observa
             again = "look at it again: rollbackctl plan PLAN"
             require_same(shown.plan, now.plan, kinds, "the world changed while the plan was shown", again)
         _refuse_foreign_holds(history, spec)
-        _require_gates(now, tuple(Phase) if request.all_or_nothing else (Phase.SECURE,), spec)
+        # A plan that was carried out before begins again only if it can restore: its target may be quarantined now.
+        needed = (Phase.SECURE, Phase.RESTORE) if earlier_run(spec, observation) else (Phase.SECURE,)
+        _require_gates(now, tuple(Phase) if request.all_or_nothing else needed, spec)
     return now, observation, history
 
 

@@ -7,7 +7,7 @@ import os
 import stat
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -82,15 +82,16 @@ class FileRunStore:
         """
         self._make(self._folder)
         lock = FileLock(self._folder / "lock", root=self._root)
-        try:
-            with lock.hold(timeout_s=timeout_s):
-                self._share(self._folder / "lock")
-                yield lambda: lock.write_holder(holder)
-        except LockTimeoutError as error:
-            raise LockedError(
-                f"the workspace is locked by {_holder_words(error.holder)}",
-                hint="wait for it, or watch it: rollbackctl status; to stop a bad model at once: rollbackctl hold",
-            ) from error
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(lock.hold(timeout_s=timeout_s))
+            except LockTimeoutError as error:
+                raise LockedError(
+                    f"the workspace is locked by {_holder_words(error.holder)}",
+                    hint="wait for it, or watch it: rollbackctl status; to stop a bad model at once: rollbackctl hold",
+                ) from error
+            self._share(self._folder / "lock")
+            yield lambda: lock.write_holder(holder)
 
     def holder(self) -> str | None:
         """Say who holds the workspace now; None when nobody does. Writes nothing."""
@@ -107,6 +108,8 @@ class FileRunStore:
         """Return the ids of all runs that have begun, by their first call's order."""
         found = []
         for run in list_inside(self._root, f"{STORE}/runs"):
+            if not (self._root / STORE / "runs" / run).is_dir():
+                continue
             first = next(iter(self.entries(run)), None)
             if first is not None:
                 found.append((int(str(first.body.get("order", 0))), run))
@@ -125,7 +128,7 @@ class FileRunStore:
         """
         data = self.get(run, "plan.json")
         if data is None:
-            raise InvalidInputError(f"run {run} has no plan.json", hint=_restore_hint(run))
+            raise InvalidInputError(f"run {run} has no plan.json", hint=restore_hint(run))
         return parse_object(data, self._path(run, "plan.json"))
 
     def entries(self, run: str) -> tuple[Entry, ...]:
@@ -145,9 +148,9 @@ class FileRunStore:
                 entries.append(Entry.model_validate(value))
             except (ValueError, KeyError, AttributeError, ValidationError) as error:
                 raise InvalidInputError(
-                    f"{self._path(run, _JOURNAL)}:{number}: the run journal is damaged", hint=_restore_hint(run)
+                    f"{self._path(run, _JOURNAL)}:{number}: the run journal is damaged", hint=restore_hint(run)
                 ) from error
-            previous = _chain(line)
+            previous = chain(line)
         return tuple(entries)
 
     def append(self, run: str, entry: Entry) -> None:
@@ -167,7 +170,7 @@ class FileRunStore:
             if len(whole) != len(data):
                 os.ftruncate(descriptor, len(whole))
             last = whole[whole.rfind(b"\n", 0, -1) + 1 : -1]
-            value = entry.model_dump(mode="json") | {"prev": _chain(last) if last else ""}
+            value = entry.model_dump(mode="json") | {"prev": chain(last) if last else ""}
             line = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
             offset = len(whole)
             while line:
@@ -272,7 +275,8 @@ def _holder_words(holder: Any) -> str:
     return words.format_map(defaultdict(lambda: "?", holder))
 
 
-def _chain(line: bytes) -> str:
+def chain(line: bytes) -> str:
+    """Return what the entry after a line holds of it, so that none can be taken out or put in."""
     return hashlib.sha256(line).hexdigest()[:16]
 
 
@@ -291,5 +295,6 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _restore_hint(run: str) -> str:
+def restore_hint(run: str) -> str:
+    """Say what to do about a damaged run."""
     return f"restore {run_folder(run)} from a backup; to stop a bad model meanwhile: rollbackctl hold"

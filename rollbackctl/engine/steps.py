@@ -12,7 +12,7 @@ from bot_core.foundation.atomic_file import sync
 from bot_core.foundation.digest import sha256_hex
 from bot_core.foundation.safe_file import read_inside_or_none
 from rollbackctl.core.address import Address
-from rollbackctl.core.checkpoint import Checkpoint, Entry, EntryType, fold
+from rollbackctl.core.checkpoint import Checkpoint, Entry, EntryType, beneath, fold
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import DriftError, InvalidInputError
 from rollbackctl.core.facts import Facts
@@ -189,9 +189,10 @@ class StepRunner:
         if found in allowed:
             return
         hold = self.holds.get(str(step.address))
-        if hold is not None and found == self.run.parse(step.address, hold.held):
-            beneath = self.run.parse(step.address, hold.base)
-            if beneath in allowed or step.phase is Phase.HOLD:
+        if hold is not None:
+            held, base = self.run.parse(step.address, hold.held), self.run.parse(step.address, hold.base)
+            under = beneath(found, held, base)
+            if under != found and (under in allowed or step.phase is Phase.HOLD):
                 return
         raise self._drift(step, found, allowed)
 

@@ -140,9 +140,7 @@ def _made(
 
 def _beneath(session: Session, address: Address, now: State | None, in_force: dict[str, HoldFact]) -> State | None:
     hold = in_force.get(str(address))
-    if hold is not None and session.planner.parse(address, hold.held) == now:
-        return session.planner.parse(address, hold.base)
-    return now
+    return now if hold is None else session.planner.beneath(hold, now)
 
 
 def _close(session: Session, history: History, run: str, how: str, body: dict[str, JsonValue]) -> None:

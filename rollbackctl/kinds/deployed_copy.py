@@ -48,7 +48,7 @@ class DeployedCopy:
     def desire(self, spec: Spec, facts: Facts) -> Iterable[Desired]:
         """Put the target's bytes where the withdrawn ones are, under the target's version."""
         for repository in _chosen(spec, facts):
-            withdrawn = _versions_of(repository, facts.withdrawn.canonical)
+            withdrawn = _versions_to_move(repository, facts)
             has_target = repository.resolved.get(facts.target.version) == facts.target.canonical
             if not has_target:
                 for file in sorted({repository.files[version] for version in withdrawn}):
@@ -140,8 +140,18 @@ def _chosen(spec: Spec, facts: Facts) -> list[RepositoryFact]:
     return [
         fact
         for path, fact in sorted(others.items())
-        if (wanted == "all" or path in wanted) and _versions_of(fact, facts.withdrawn.canonical)
+        if (wanted == "all" or path in wanted) and _versions_to_move(fact, facts)
     ]
+
+
+def _versions_to_move(repository: RepositoryFact, facts: Facts) -> tuple[str, ...]:
+    """The versions that hold the withdrawn artifact, and an entry of its name over the target's bytes.
+
+    The latter is what an abandoned run leaves that has moved the artifact and not yet its manifest.
+    """
+    versions = _versions_of(repository, facts.withdrawn.canonical)
+    mislabelled = facts.withdrawn.version in _versions_of(repository, facts.target.canonical)
+    return (*versions, *((facts.withdrawn.version,) if mislabelled else ()))
 
 
 def _versions_of(repository: RepositoryFact, canonical: str) -> tuple[str, ...]:

@@ -59,8 +59,8 @@ class IncidentEntry:
 
     def observe(self, name: str) -> State | None:
         """Look for this run's whole entry; outside a run nothing of it exists, and a part of it is none."""
-        data = self._binding.read(name) if "id" in self._binding.run else None
-        if data is None:
+        data = self._binding.read(name)  # outside a run as well: a file that cannot be read is refused before anything
+        if data is None or "id" not in self._binding.run:
             return None
         run = self._binding.run["id"]
         lines = data[: data.rfind(b"\n") + 1].decode(errors="replace").splitlines()

@@ -19,10 +19,11 @@ def render_hold(
 ) -> str:
     """Return what is held, what could not be, and what is still open in the market."""
     head = f"Held by run {plain(report.run)}." if report else "Already held; nothing was changed."
-    if not holds:
-        head = "Nothing could be held."
+    listed = list(problems)
+    if listed and report is None:
+        head = "Held, but not everything." if holds else "Nothing could be held."
     lines = [head, *render_holds(holds)]
-    lines += [f"  PROBLEM: {plain(problem)}" for problem in problems]
+    lines += [f"  PROBLEM: {plain(problem)}" for problem in listed]
     open_lines = [f"  {plain(line)}" for line in exposure]
     if open_lines:
         lines += ["Open exposure", *open_lines]

@@ -169,6 +169,25 @@ class Body(Document):
     escalation: Escalation = Escalation()
     resources: dict[Name, JsonValue] = {}
 
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        named = {
+            "serving.model_dir": self.serving.model_dir,
+            "autotrader.config": self.autotrader.config,
+            "scheduler.state": self.scheduler.state,
+            "journal.write": self.journal.write,
+            "compliance.checklist": self.compliance.checklist,
+            "compliance.incident_journal": self.compliance.incident_journal,
+            "model.repository": self.model.repository,
+        }
+        for place, path in named.items():
+            if f"{path}/".startswith("var/rollbackctl/"):
+                raise ValueError(f"{place} lies in the run store var/rollbackctl")
+        same = sorted(place for place, path in named.items() if list(named.values()).count(path) > 1)
+        if same:
+            raise ValueError(f"{' and '.join(same)} name the same file")
+        return self
+
 
 class Spec(Document):
     """A rollback plan, as its author wrote it."""
@@ -213,7 +232,7 @@ class Policy(Document):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", title="RollbackPolicy")
 
-    roles: tuple[Role, ...] = ("risk", "compliance")
+    roles: tuple[Role, ...] = Field(default=("risk", "compliance"), min_length=1)
     reports: int = Field(default=5, ge=1, le=1000)
     bundle: Literal["optional", "required"] = "optional"
     hmac_keys: dict[str, HmacKey] = {}

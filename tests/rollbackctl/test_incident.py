@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bot_core.foundation.lock import FileLock
 from tests.on_call import FIXTURE, PLAN, Operator
 
 INCONCLUSIVE = PLAN + "  checks:\n    probe: {features: {momentum: high}}\n"
@@ -195,8 +196,85 @@ def test_an_undo_of_an_unfinished_run_closes_it(operator: Operator) -> None:
     assert answer.code == 0, answer.err
     assert "undone" in operator.call("runs").out
     assert not (operator.root / "models/decision_engine/rollback_target.json").exists()
-    released = operator.call("hold", "--release")
-    assert released.code == 0, released.err
+
+
+def test_a_hold_is_not_released_while_a_name_leads_to_a_quarantined_model(operator: Operator) -> None:
+    operator.call("apply", "plans/inc.yaml", "--yes")
+    operator.call("abandon", _run(operator, "rollback"), "--reason", "nobody signs")
+
+    answer = operator.call("hold", "--release")
+
+    assert answer.code == 3
+    assert "it would put a quarantined model back to work" in answer.err
+    assert "models/decision_engine: active version (v10)" in answer.err
+    assert "var/models/decision_engine: alias deployed (v10)" in answer.err
+    assert _serving(operator)["attached"] is False
+
+
+def test_a_strangers_other_change_of_a_held_file_stays_and_the_hold_still_ends(operator: Operator) -> None:
+    operator.call("hold", "--incident", "INC-2025-1117")
+    operator.edit(HELD_FILES[1], lambda text: text.replace("ops-email", "ops-mail"))
+
+    answer = operator.call("hold", "--release")
+
+    assert answer.code == 0
+    found = (operator.root / HELD_FILES[1]).read_text(encoding="utf-8")
+    assert found == (FIXTURE / HELD_FILES[1]).read_text(encoding="utf-8").replace("ops-email", "ops-mail")
+
+
+def test_a_hold_of_another_incident_is_not_released(operator: Operator) -> None:
+    operator.call("hold", "--incident", "INC-2025-1117")
+
+    answer = operator.call("hold", "--release", "--incident", "INC-2025-2000")
+
+    assert answer.code == 0
+    assert "Nothing is held" in answer.out
+    assert _serving(operator)["attached"] is False
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda root: (root / "var/models/serving.json").write_text("{bad", encoding="utf-8"),
+        lambda root: (root / "logs/decision_journal/rollback.log").symlink_to("/dev/null"),
+        lambda root: (root / "logs/decision_journal/rollback.log").mkdir(),
+    ],
+)
+def test_what_cannot_be_held_is_named_and_the_rest_is_held(operator: Operator, spoil) -> None:
+    spoil(operator.root)
+
+    answer = operator.call("hold", "--incident", "INC-2025-1117")
+
+    assert b"maintenance: true" in (operator.root / HELD_FILES[1]).read_bytes()
+    assert json.loads((operator.root / HELD_FILES[0]).read_bytes())["paused_until"].startswith("2999")
+    assert (answer.code == 0) == ("PROBLEM" not in answer.out)
+    assert operator.call("status").code == 0
+
+
+def test_a_frozen_engine_does_not_keep_the_rest_from_being_held(operator: Operator) -> None:
+    lock = FileLock(operator.root / "var/models/.serving.lock")
+
+    with lock.hold(shared=True):
+        answer = operator.call("hold", "--incident", "INC-2025-1117")
+    again = operator.call("hold", "--incident", "INC-2025-1117")
+
+    assert answer.code == 8
+    assert "PROBLEM: serving/var/models" in answer.out
+    assert b"maintenance: true" in (operator.root / HELD_FILES[1]).read_bytes()
+    assert again.code == 0, again.err
+    assert _serving(operator)["attached"] is False
+
+
+def test_an_abandoned_releases_holds_are_ended_by_the_next_plan(operator: Operator) -> None:
+    operator.roll_back()
+    operator.later(hours=1)
+    operator.call("hold", "--incident", "INC-2025-1117")
+
+    plan, applied = operator.call("plan", "plans/inc.yaml"), operator.call("apply", "plans/inc.yaml", "--yes")
+
+    assert "No changes." not in plan.out
+    assert applied.code == 0, applied.err
+    assert _serving(operator)["attached"] is True
     assert (operator.root / HELD_FILES[1]).read_bytes() == (FIXTURE / HELD_FILES[1]).read_bytes()
 
 

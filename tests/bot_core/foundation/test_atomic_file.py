@@ -128,9 +128,10 @@ def test_a_new_file_takes_the_mode_of_a_visible_sibling(tmp_path: Path) -> None:
     assert mode_of(tmp_path / "a") == 0o664
 
 
-def test_a_new_file_without_siblings_obeys_the_umask(tmp_path: Path) -> None:
+def test_a_new_file_without_siblings_takes_the_mode_of_its_folder_whatever_the_umask(tmp_path: Path) -> None:
+    tmp_path.chmod(0o750)
     code = (
-        "import os; from pathlib import Path; os.umask(0o037); "
+        "import os; from pathlib import Path; os.umask(0o077); "
         "from bot_core.foundation.atomic_file import write_atomic; write_atomic(Path('a'), b'')"
     )
 

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollbackctl.core.checkpoint import Begun, Checkpoint, Entry, Invocation, RunRecord, fold, holds_in_force
+from rollbackctl.core.checkpoint import Begun, Checkpoint, Entry, Invocation, RunRecord, beneath, fold, holds_in_force
 from rollbackctl.core.gate import Answer, Outcome, Result, Verdict
 from rollbackctl.core.observation import HoldFact
 from rollbackctl.core.plan import Phase
+from tests.strategies import Box, boxes
 
 PLAN = "p" * 64
 STEPS = ("s1", "s2", "s3", "s4")
@@ -330,3 +331,34 @@ def test_entries_added_to_a_checkpoint_give_what_the_whole_journal_gives(length:
     continued = fold(entries[length:], plan=PLAN, run="r1", steps=STEPS, onto=folded(entries[:length]))
 
     assert continued == folded(entries)
+
+
+HELD, BASE = Box(text="held", number=1), Box(text="base", number=1)
+
+
+@pytest.mark.parametrize(
+    ("now", "held", "base", "expected"),
+    [
+        (HELD, HELD, BASE, BASE),
+        (HELD, HELD, None, None),
+        (None, None, BASE, BASE),
+        (Box(text="held", number=7), HELD, BASE, Box(text="base", number=7)),
+        (Box(text="other", number=1), HELD, BASE, Box(text="other", number=1)),
+        (Box(text="other", number=7), HELD, None, Box(text="other", number=7)),
+        (None, HELD, BASE, None),
+    ],
+)
+def test_beneath_a_hold_is_what_it_changed_and_what_others_changed_since(
+    now: Box | None, held: Box | None, base: Box | None, expected: Box | None
+) -> None:
+    assert beneath(now, held, base) == expected
+
+
+@given(boxes(), boxes(), boxes())
+def test_what_a_stranger_changed_is_never_taken_back_with_the_hold(now: Box, held: Box, base: Box) -> None:
+    found = beneath(now, held, base)
+
+    assert found is not None
+    for name, value in found:
+        was_held = getattr(now, name) == getattr(held, name)
+        assert value == getattr(base if was_held else now, name)

@@ -72,6 +72,10 @@ CHANGES = {
 PLANNED = [address for address, change in CHANGES.items() if change.from_step == 0]
 
 
+def is_there(address: str, step: int) -> bool:
+    return CHANGES[address].from_step <= step
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return new_site(tmp_path / "ws")
@@ -96,14 +100,13 @@ def test_a_change_after_the_plan_was_saved_makes_it_stale_and_nothing_moves(addr
     assert not (site.root / "var/rollbackctl").exists()
 
 
-@pytest.mark.parametrize("step", [1, 7, 10, 15, 17])
-@pytest.mark.parametrize("address", CHANGES)
+@pytest.mark.parametrize(
+    ("address", "step"), [(address, step) for step in (1, 7, 13, 17) for address in CHANGES if is_there(address, step)]
+)
 def test_a_change_between_two_invocations_stops_the_run_and_nothing_more_moves(
     address: str, step: int, site: Site
 ) -> None:
     change = CHANGES[address]
-    if step < change.from_step:
-        pytest.skip("there is nothing to change yet")
     assert site.interrupted(step).code == 130
     change.make(site.root / change.file)
     before, moved = site.files(), moves(site)

@@ -183,6 +183,14 @@ def test_a_version_in_quotes_or_that_is_no_number_is_read_as_it_is(written: str)
         ("model: {quarantine: 1}", "quarantine: Input should be a valid boolean"),
         ("model: {}, scheduler: {interval: 6h}", "interval: '6h': String should match pattern"),
         ("model: {}, scheduler: {interval: P}", "interval: 'P': String should match pattern"),
+        (
+            "model: {}, serving: {model_dir: var/rollbackctl/x}",
+            "serving.model_dir lies in the run store var/rollbackctl",
+        ),
+        (
+            "model: {}, journal: {write: a}, autotrader: {config: a}",
+            "autotrader.config and journal.write name the same file",
+        ),
         ("model: {}, compliance: {reports: 0}", "reports: Input should be greater than or equal to 1"),
         ("model: {}, compliance: {reports: 1001}", "reports: Input should be less than or equal to 1000"),
         ("model: {}, compliance: {reports: 5.0}", "reports: Input should be a valid integer"),
@@ -403,6 +411,7 @@ operators_group: ops
     ("data", "expected"),
     [
         (b"role: [risk]", "1:1: role is not a known field; did you mean roles?"),
+        (b"roles: []", "1:1: roles: Tuple should have at least 1 item after validation, not 0"),
         (b"bundle: maybe", "1:1: bundle: 'maybe': Input should be 'optional' or 'required'"),
         (b"hmac_keys:\n  k1: {evn: K}", "2:8: hmac_keys.k1.evn is not a known field; did you mean env?"),
         (b"hmac_keys: {k1: {}}", "1:13: hmac_keys.k1: give exactly one of env and file"),

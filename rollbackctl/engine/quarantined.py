@@ -1,0 +1,63 @@
+"""Names of the workspace that lead to a quarantined model: a hold is not released while there are any."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bot_core.ai.manifest import Manifest
+from bot_core.ai.quarantine import read_quarantines
+from bot_core.foundation.digest import canonical_digest
+from bot_core.foundation.errors import BotCoreError
+from bot_core.foundation.safe_file import read_inside
+from bot_core.foundation.strict_json import parse_json
+from rollbackctl.core.address import Address
+from rollbackctl.core.errors import GateBlockedError
+from rollbackctl.core.state import State, state_json
+from rollbackctl.engine.evidence import find_manifests
+
+
+def refuse_quarantined(root: Path, serving: Address, beneath: State | None) -> None:
+    """Refuse to attach serving again while a name leads to a model that is quarantined.
+
+    Args:
+        root: The workspace.
+        serving: The serving state that would be put back.
+        beneath: That state; None is attached, with nothing loaded by name.
+
+    Raises:
+        GateBlockedError: Names every such name.
+    """
+    fields: dict[str, Any] = state_json(beneath) or {"attached": True, "models": {}}
+    if not fields["attached"]:
+        return
+    manifests = find_manifests(root)
+    quarantined = {item.sha256 for path in manifests for item in read_quarantines(root / path)}
+    served = {
+        f"{serving}: served model {name}": f"{serving.name}/artifacts/{model['sha256']}.json"
+        for name, model in fields["models"].items()
+    }
+    named = {place: path for path, manifest in manifests.items() for place, path in _names(path, manifest)}
+    found = [place for place, path in sorted((served | named).items()) if _canonical(root, path) in quarantined]
+    if found:
+        raise GateBlockedError(
+            "\n".join(["it would put a quarantined model back to work", *(f"  {place}" for place in found)]),
+            hint="stay held, and make a plan that restores a good version: rollbackctl plan PLAN",
+        )
+
+
+def _names(path: str, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """What the active version and each alias lead to, as files."""
+    names = {"active version": manifest.active} | {f"alias {alias}": alias for alias in manifest.aliases}
+    for label, name in names.items():
+        try:
+            version = manifest.version_of(name)
+        except BotCoreError:
+            continue  # it leads nowhere
+        yield f"{path}: {label} ({version})", f"{path}/{manifest.versions[version].file}"
+
+
+def _canonical(root: Path, path: str) -> str | None:
+    try:
+        return canonical_digest(parse_json(read_inside(root, path), path))
+    except BotCoreError:
+        return None
