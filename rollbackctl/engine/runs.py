@@ -4,9 +4,10 @@ import grp
 import hashlib
 import json
 import os
+import socket
 import stat
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -269,10 +270,23 @@ def _gid(group: str | None) -> int | None:
 
 
 def _holder_words(holder: Any) -> str:
-    if not holder:
+    if not holder or _has_ended(holder):
         return "somebody who has not begun a run yet"
     words = "{operation} of {user} on {host}, pid {pid}, since {since}, version {version}"
     return words.format_map(defaultdict(lambda: "?", holder))
+
+
+def _has_ended(holder: Mapping[str, Any]) -> bool:
+    """Whether a name in the lock file is that of an earlier holder; whoever holds it now has not named itself yet."""
+    if holder.get("host") != socket.gethostname():
+        return False
+    try:
+        os.kill(int(holder["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except (KeyError, ValueError, OSError):
+        return False
+    return False
 
 
 def chain(line: bytes) -> str:

@@ -148,7 +148,10 @@ def _close(session: Session, history: History, run: str, how: str, body: dict[st
     if history.run(run).status in ("abandoned", "undone"):
         return
     if history.run(run).host != session.workspace.actor.host and how != "abandoned":
-        raise LockedError(f"run {run} was begun on another host", hint="undo it there")
+        began, here = history.run(run).host, session.workspace.actor.host
+        raise LockedError(
+            f"run {run} was begun on host {began}; this is {here}", hint=f"on {began}: rollbackctl undo {run}"
+        )
     entries = session.store.entries(run)
     plan = entries[0].plan
     lines: list[tuple[str, dict[str, JsonValue]]] = [

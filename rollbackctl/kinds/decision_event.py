@@ -1,11 +1,13 @@
 """The run's events in the decision journal, each written once under the run's own key."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
 from bot_core.foundation.atomic_file import append_durable, make_folder
+from bot_core.foundation.errors import BotCoreError
 from bot_core.runtime.journal import TradingDecisionEvent, encode_event
 from bot_core.runtime.journal_scan import scan_journal
 from rollbackctl.core.facts import Facts
@@ -90,7 +92,9 @@ class DecisionEvent:
 
     def files(self, name: str) -> tuple[str, ...]:
         """The journal's file: in a folder that of the event's own day, today's where there is no event yet."""
-        found = self.observe(name)
+        found = None
+        with suppress(BotCoreError):  # a journal that cannot be read has a name all the same
+            found = self.observe(name)
         moment = datetime.fromisoformat(found.timestamp) if isinstance(found, EventState) else self._binding.now()
         return (str(self._path(moment).relative_to(self._binding.root)),)
 

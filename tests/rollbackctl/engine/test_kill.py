@@ -1,4 +1,4 @@
-"""`kill -9` of a real process at moments that a seed has drawn, then apply: always the same end, never an event twice."""
+"""`kill -9` of a real process at moments drawn from a seed, then apply: always the same end, never a doubled event."""
 
 import os
 import random
@@ -49,7 +49,7 @@ def calls(before: Site, folder: Path) -> dict[str, int]:
 
 
 def kills(number: int, calls: dict[str, int]) -> tuple[str, int, int]:
-    """What the number-th draw is: where it counts from, and the two calls at which it kills one process and the next."""
+    """Draw where calls are counted from, and at which of them one process and the next are killed."""
     draw = random.Random(SEED + number)  # noqa: S311 - a moment, no secret
     first = FIRST[number % 2]
     return first, draw.randrange(1, calls[first] * 95 // 100), draw.randrange(1, calls["main"] // 2)
