@@ -15,7 +15,7 @@ demo: $(INSTALLED) ## a realistic incident in demo/, planned and rolled back
 	@$(BIN)/python scripts/demo.py
 
 test: $(INSTALLED) ## the test suite without the long fault sweeps
-	$(BIN)/pytest -n auto -m "not reliability"
+	$(BIN)/pytest -n auto -m "not reliability" --cov --cov-report=term:skip-covered
 
 lint: $(INSTALLED) ## style, types, layers, links
 	$(BIN)/ruff check
