@@ -208,9 +208,12 @@ def _hold_step(holds: dict[str, HoldFact], record: RunRecord, begun: Begun, entr
     earlier = holds.get(begun.address)
     if begun.phase is Phase.HOLD:
         first = record.checkpoint.invocations[0]
+        base = record.put_back[begun.address]
+        if earlier is not None and base == earlier.held:
+            base = earlier.base  # placed while the earlier run could not be read, and so taken for what was there
         holds[begun.address] = HoldFact(
             address=begun.address,
-            base=record.put_back[begun.address],
+            base=base,
             held=begun.after,
             run=record.run,
             incident=record.incident,

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+from bot_core.foundation.errors import BotCoreError
 from rollbackctl.core.checkpoint import Checkpoint, EntryFaultError, RunRecord, fold, holds_in_force
 from rollbackctl.core.document import PlanDocument, read_document
-from rollbackctl.core.errors import InvalidInputError
+from rollbackctl.core.errors import InvalidInputError, RollbackError
 from rollbackctl.core.observation import HoldFact, RunFact
 from rollbackctl.core.state import State, content_id
 from rollbackctl.engine.runs import FileRunStore, restore_hint, run_folder
@@ -38,23 +39,39 @@ class History:
         return found[0]
 
 
-def read_history(store: FileRunStore) -> History:
+def read_history(store: FileRunStore, damaged: list[str] | None = None) -> History:
     """Read every run of the workspace; writes nothing.
+
+    Args:
+        store: The run store.
+        damaged: Takes what is wrong with runs that cannot be read, which are then passed over; None: they are errors.
 
     Raises:
         InvalidInputError: A run's plan or journal is damaged; the file and the line are named.
     """
-    facts, records = [], []
-    for run in store.runs():
-        value = store.plan(run)
+    found: list[tuple[int, RunFact, RunRecord]] = []
+    for run in store.folders():
         try:
-            checkpoint = _fold(store, run, value)
-            facts.append(_run_fact(run, value, checkpoint))
-            records.append(RunRecord(run, value["operation"], value["incident"], _put_back(value), checkpoint))
-        except (KeyError, TypeError, AttributeError) as error:
-            problem = f"{run_folder(run)}/plan.json: a field is missing or wrong: {error}"
-            raise InvalidInputError(problem, hint=restore_hint(run)) from error
-    return History(tuple(facts), holds_in_force(records))
+            entries = store.entries(run)
+            if entries:
+                found.append((int(str(entries[0].body["order"])), *_read_record(store, run)))
+        except (RollbackError, BotCoreError) as error:
+            if damaged is None:
+                raise
+            damaged.append(str(error))
+    found.sort(key=lambda item: item[0])
+    return History(tuple(fact for _, fact, _ in found), holds_in_force([record for _, _, record in found]))
+
+
+def _read_record(store: FileRunStore, run: str) -> tuple[RunFact, RunRecord]:
+    value = store.plan(run)
+    try:
+        checkpoint = _fold(store, run, value)
+        record = RunRecord(run, value["operation"], value["incident"], _put_back(value), checkpoint)
+        return _run_fact(run, value, checkpoint), record
+    except (KeyError, TypeError, AttributeError) as error:
+        problem = f"{run_folder(run)}/plan.json: a field is missing or wrong: {error}"
+        raise InvalidInputError(problem, hint=restore_hint(run)) from error
 
 
 def read_run(store: FileRunStore, run: str, states: dict[str, type[State]]) -> tuple[PlanDocument, Checkpoint]:

@@ -17,7 +17,7 @@ from rollbackctl.core.planner import make_steps
 from rollbackctl.core.report import Report
 from rollbackctl.core.state import RUN_ACTOR, RUN_ID, State
 from rollbackctl.engine.apply import Context, carry_out
-from rollbackctl.engine.history import History, read_run
+from rollbackctl.engine.history import History, read_history, read_run
 from rollbackctl.engine.observe import plan_binding
 from rollbackctl.engine.quarantined import refuse_quarantined
 from rollbackctl.engine.rollback import stored_spec
@@ -110,10 +110,9 @@ def _lock_after_stop(session: Session, stack: ExitStack) -> Callable[[], None]:
 
 def _history(session: Session) -> tuple[History, list[str]]:
     """The earlier runs; a damaged one must not keep anybody from holding."""
-    try:
-        return session.history(), []
-    except (RollbackError, BotCoreError) as error:
-        return History(), [f"earlier runs are not known: {error}"]
+    damaged: list[str] = []
+    history = read_history(session.store, damaged)
+    return history, [f"an earlier run is not known: {problem}" for problem in damaged]
 
 
 def _hold_document(
@@ -192,7 +191,7 @@ def _context(
         spec=spec,
         facts=None,
         observation=_no_evidence(session, history),
-        order=next_order(session, history),
+        order=next_order(session),
         listener=session.listener,
         asked_to_stop=session.asked_to_stop,
         name_holder=name_holder,

@@ -96,7 +96,7 @@ def start(session: Session, spec: Spec, shown: PlanDocument, *, saved: bool, all
             return Applied(now, None)
     with session.store.lock(session.holder("apply"), session.lock_timeout_s) as name_holder:
         session.stop.clear()
-        now, observation, history = _checked(session, request)
+        now, observation = _checked(session, request)
         if not now.has_changes:
             return Applied(now, None)
         run = new_run(session, now)
@@ -105,7 +105,7 @@ def start(session: Session, spec: Spec, shown: PlanDocument, *, saved: bool, all
             spec=spec,
             facts=facts_of(now.plan, observation),
             observation=observation,
-            order=next_order(session, history),
+            order=next_order(session),
             listener=session.listener,
             asked_to_stop=session.should_stop,
             name_holder=name_holder,
@@ -123,7 +123,7 @@ class _Request:
     all_or_nothing: bool
 
 
-def _checked(session: Session, request: _Request) -> tuple[PlanDocument, Observation, History]:
+def _checked(session: Session, request: _Request) -> tuple[PlanDocument, Observation]:
     """Plan again and compare with what was shown; nothing is written."""
     spec, shown = request.spec, request.shown
     cutoff: Any = shown.plan.facts["cutoff"]
@@ -145,7 +145,7 @@ def _checked(session: Session, request: _Request) -> tuple[PlanDocument, Observa
         # A plan that was carried out before begins again only if it can restore: its target may be quarantined now.
         needed = (Phase.SECURE, Phase.RESTORE) if earlier_run(spec, observation) else (Phase.SECURE,)
         _require_gates(now, tuple(Phase) if request.all_or_nothing else needed, spec)
-    return now, observation, history
+    return now, observation
 
 
 def resume(session: Session, fact: RunFact) -> Applied:
@@ -170,7 +170,7 @@ def resume(session: Session, fact: RunFact) -> Applied:
             spec=stored,
             facts=facts_of(document.plan, observation),
             observation=observation,
-            order=next_order(session, history),
+            order=next_order(session),
             listener=session.listener,
             asked_to_stop=session.should_stop,
             name_holder=name_holder,

@@ -4,6 +4,7 @@ import grp
 import hashlib
 import json
 import os
+import re
 import socket
 import stat
 from collections import defaultdict
@@ -25,6 +26,7 @@ from rollbackctl.core.errors import InvalidInputError, LockedError
 
 STORE = "var/rollbackctl"
 _JOURNAL = "journal.jsonl"
+_ORDER = re.compile(rb'"order":([0-9]{1,9})')
 
 
 class RunStore(Protocol):
@@ -33,8 +35,11 @@ class RunStore(Protocol):
     def lock(self, holder: dict[str, Any], timeout_s: float) -> Any:
         """Hold the workspace; a context manager whose value names the holder when called."""
 
-    def runs(self) -> tuple[str, ...]:
-        """Return the ids of all runs that have begun, oldest first."""
+    def folders(self) -> tuple[str, ...]:
+        """Return the ids of all runs, begun or not."""
+
+    def last_order(self) -> int:
+        """Return the largest number of an invocation on record; 0 before the first."""
 
     def create(self, run: str, plan: dict[str, Any]) -> None:
         """Keep the plan of a new run; the run has begun with its first entry."""
@@ -105,16 +110,15 @@ class FileRunStore:
         """Tell whether anything was ever written here."""
         return (self._folder / "lock").exists()
 
-    def runs(self) -> tuple[str, ...]:
-        """Return the ids of all runs that have begun, by their first call's order."""
-        found = []
-        for run in list_inside(self._root, f"{STORE}/runs"):
-            if not (self._root / STORE / "runs" / run).is_dir():
-                continue
-            first = next(iter(self.entries(run)), None)
-            if first is not None:
-                found.append((int(str(first.body.get("order", 0))), run))
-        return tuple(run for _, run in sorted(found))
+    def folders(self) -> tuple[str, ...]:
+        """Return the ids of all runs, begun or not, by name."""
+        names = list_inside(self._root, f"{STORE}/runs")
+        return tuple(name for name in names if (self._root / STORE / "runs" / name).is_dir())
+
+    def last_order(self) -> int:
+        """Return the largest number of an invocation on record, also in a damaged journal; 0 before the first."""
+        journals = (read_inside_or_none(self._root, self._path(run, _JOURNAL)) or b"" for run in self.folders())
+        return max((int(number) for data in journals for number in _ORDER.findall(data)), default=0)
 
     def create(self, run: str, plan: dict[str, Any]) -> None:
         """Keep the plan of a new run."""

@@ -101,12 +101,6 @@ def new_run(session: Session, document: PlanDocument) -> str:
     return run
 
 
-def next_order(session: Session, history: History) -> int:
+def next_order(session: Session) -> int:
     """Return the number of the workspace's next invocation; numbers, not clocks, order the runs."""
-    numbers = [
-        int(str(entry.body["order"]))
-        for fact in history.facts
-        for entry in session.store.entries(fact.run)
-        if entry.type == "invocation"
-    ]
-    return max(numbers, default=0) + 1
+    return session.store.last_order() + 1

@@ -192,7 +192,8 @@ class StepRunner:
         if hold is not None:
             held, base = self.run.parse(step.address, hold.held), self.run.parse(step.address, hold.base)
             under = beneath(found, held, base)
-            if under != found and (under in allowed or step.phase is Phase.HOLD):
+            ours = (*allowed, self.run.plan.base.get(step.address))  # it may have been laid over this run's own hold
+            if under != found and (under in ours or step.phase is Phase.HOLD):
                 return
         raise self._drift(step, found, allowed)
 

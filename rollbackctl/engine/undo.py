@@ -157,7 +157,7 @@ def _close(session: Session, history: History, run: str, how: str, body: dict[st
     lines: list[tuple[str, dict[str, JsonValue]]] = [
         (
             "invocation",
-            {"order": next_order(session, history), "actor": {**session.workspace.actor.to_json()}, "evidence": ""},
+            {"order": next_order(session), "actor": {**session.workspace.actor.to_json()}, "evidence": ""},
         ),
         (how, body),
     ]

@@ -462,3 +462,24 @@ def test_a_plan_shown_while_a_run_is_unfinished_says_so(operator: Operator) -> N
     answer = operator.call("plan", "plans/inc.yaml")
 
     assert f"run {_run(operator, 'rollback')} is unfinished; apply continues it as it was planned" in answer.out
+
+
+def test_a_hold_placed_while_an_earlier_run_cannot_be_read_loses_nothing_of_it(operator: Operator) -> None:
+    operator.call("apply", "plans/inc.yaml", "--yes")
+    run = _run(operator, "rollback")
+    plan = operator.root / "var/rollbackctl/runs" / run / "plan.json"
+    kept = plan.read_bytes()
+    plan.unlink()
+
+    held = operator.call("hold", "--incident", "INC-2025-1117")
+    plan.write_bytes(kept)
+    operator.sign_all()
+    ended = operator.call("apply", "plans/inc.yaml", "--yes")
+
+    assert held.code == 8
+    assert "an earlier run is not known" in held.out
+    assert ended.code == 0, ended.err
+    assert (operator.root / HELD_FILES[1]).read_bytes() == (FIXTURE / HELD_FILES[1]).read_bytes()
+    schedule = json.loads((operator.root / HELD_FILES[0]).read_bytes())
+    assert schedule["paused_reason"] == "incident INC-2025-1117: data drift freeze"
+    assert "Held      nothing" in operator.call("status").out
