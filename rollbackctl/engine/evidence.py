@@ -23,7 +23,7 @@ from rollbackctl.core.observation import (
     SignOff,
 )
 from rollbackctl.core.state import content_id
-from rollbackctl.engine.runs import FileRunStore
+from rollbackctl.engine.runs import RunStore
 
 _SKIPPED = frozenset({".git", "logs", "node_modules", "rollbackctl", "quarantine", "artifacts"})
 _DEPTH = 5
@@ -159,7 +159,7 @@ def file_digest(root: Path, path: str) -> str:
 
 def secure_evidence(
     root: Path,
-    store: FileRunStore,
+    store: RunStore,
     run: str,
     files: Iterable[str],
     observation: Observation,
@@ -182,7 +182,7 @@ def secure_evidence(
     return digest
 
 
-def _before_image(root: Path, store: FileRunStore, run: str, path: str, *, lenient: bool) -> JsonValue:
+def _before_image(root: Path, store: RunStore, run: str, path: str, *, lenient: bool) -> JsonValue:
     try:
         size = os.lstat(root / path).st_size
         if size > _LARGE:
@@ -198,7 +198,7 @@ def _before_image(root: Path, store: FileRunStore, run: str, path: str, *, lenie
     return None if data is None else {"sha256": _put_blob(store, run, data), "size": len(data)}
 
 
-def _put_blob(store: FileRunStore, run: str, data: bytes) -> str:
+def _put_blob(store: RunStore, run: str, data: bytes) -> str:
     digest = sha256_hex(data)
     store.put(run, f"evidence/blobs/{digest}", data)
     return digest

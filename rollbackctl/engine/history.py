@@ -9,7 +9,7 @@ from rollbackctl.core.document import PlanDocument, read_document
 from rollbackctl.core.errors import InvalidInputError, RollbackError
 from rollbackctl.core.observation import HoldFact, RunFact
 from rollbackctl.core.state import State, content_id
-from rollbackctl.engine.runs import FileRunStore, restore_hint, run_folder
+from rollbackctl.engine.runs import RunStore, restore_hint, run_folder
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class History:
         return found[0]
 
 
-def read_history(store: FileRunStore, damaged: list[str] | None = None) -> History:
+def read_history(store: RunStore, damaged: list[str] | None = None) -> History:
     """Read every run of the workspace; writes nothing.
 
     Args:
@@ -63,7 +63,7 @@ def read_history(store: FileRunStore, damaged: list[str] | None = None) -> Histo
     return History(tuple(fact for _, fact, _ in found), holds_in_force([record for _, _, record in found]))
 
 
-def _read_record(store: FileRunStore, run: str) -> tuple[RunFact, RunRecord]:
+def _read_record(store: RunStore, run: str) -> tuple[RunFact, RunRecord]:
     value = store.plan(run)
     try:
         checkpoint = _fold(store, run, value)
@@ -74,7 +74,7 @@ def _read_record(store: FileRunStore, run: str) -> tuple[RunFact, RunRecord]:
         raise InvalidInputError(problem, hint=restore_hint(run)) from error
 
 
-def read_run(store: FileRunStore, run: str, states: dict[str, type[State]]) -> tuple[PlanDocument, Checkpoint]:
+def read_run(store: RunStore, run: str, states: dict[str, type[State]]) -> tuple[PlanDocument, Checkpoint]:
     """Read one run's plan and what its entries add up to.
 
     Raises:
@@ -88,7 +88,7 @@ def read_run(store: FileRunStore, run: str, states: dict[str, type[State]]) -> t
     return document, _fold(store, run, value)
 
 
-def _fold(store: FileRunStore, run: str, value: dict[str, Any]) -> Checkpoint:
+def _fold(store: RunStore, run: str, value: dict[str, Any]) -> Checkpoint:
     try:
         return fold(store.entries(run), plan=value["id"], run=run, steps=(step["id"] for step in value["steps"]))
     except EntryFaultError as error:

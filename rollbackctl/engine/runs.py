@@ -23,6 +23,7 @@ from bot_core.foundation.safe_file import list_inside, read_inside_or_none
 from bot_core.foundation.strict_json import encode_json, parse_object
 from rollbackctl.core.checkpoint import Entry
 from rollbackctl.core.errors import InvalidInputError, LockedError
+from rollbackctl.engine.workspace import account_name
 
 STORE = "var/rollbackctl"
 _JOURNAL = "journal.jsonl"
@@ -34,6 +35,12 @@ class RunStore(Protocol):
 
     def lock(self, holder: dict[str, Any], timeout_s: float) -> Any:
         """Hold the workspace; a context manager whose value names the holder when called."""
+
+    def holder(self) -> str | None:
+        """Say who holds the workspace now; None when nobody does."""
+
+    def exists(self) -> bool:
+        """Tell whether anything was ever written."""
 
     def folders(self) -> tuple[str, ...]:
         """Return the ids of all runs, begun or not."""
@@ -205,17 +212,23 @@ class FileRunStore:
         return f"{run_folder(run)}/{name}"
 
     def _make(self, folder: Path) -> None:
-        missing = [
-            path for path in (folder, *folder.parents) if path.is_relative_to(self._folder) and not path.exists()
-        ]
+        own = [path for path in (folder, *folder.parents) if path.is_relative_to(self._folder)]
+        missing = [path for path in own if not path.exists()]
         make_folder(self._folder.parent, root=self._root, mode=None)
-        for path in reversed(missing):
+        # Also the last one that is there: lasting, though a killed predecessor made it.
+        for path in reversed(missing or [folder]):
             make_folder(path, root=self._root, mode=0o700)
-            if self._gid is not None:
-                os.chown(path, -1, self._gid)
-                os.chmod(path, 0o2770)  # noqa: S103 - the operators share it
-        if not missing:
-            make_folder(folder, root=self._root, mode=0o700)  # lasting, though a killed predecessor made it
+        for path in own:
+            self._share_folder(path)
+
+    def _share_folder(self, path: Path) -> None:
+        """Open a folder to the operators; also one that a killed predecessor of this account made and left closed."""
+        status = os.stat(path)
+        if self._gid is None or status.st_uid != os.geteuid():
+            return
+        if (status.st_gid, stat.S_IMODE(status.st_mode)) != (self._gid, 0o2770):
+            os.chown(path, -1, self._gid)
+            os.chmod(path, 0o2770)  # noqa: S103 - the operators share it
 
     def _share(self, path: Path) -> None:
         if stat.S_IMODE(os.stat(path).st_mode) != self._mode:
@@ -243,7 +256,7 @@ class FileRunStore:
             )
         if not os.access(self._folder, os.R_OK | os.W_OK | os.X_OK):
             raise InvalidInputError(
-                f"the run store {STORE} belongs to another account (uid {status.st_uid})",
+                f"the run store {STORE} belongs to another account, {account_name(status.st_uid)}",
                 hint="use that account, or have the policy name an operators_group",
             )
 

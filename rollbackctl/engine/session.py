@@ -10,7 +10,7 @@ from rollbackctl.engine.events import Listener
 from rollbackctl.engine.history import History, read_history
 from rollbackctl.engine.observe import observe
 from rollbackctl.engine.planning import Planner
-from rollbackctl.engine.runs import FileRunStore, group_of_store
+from rollbackctl.engine.runs import FileRunStore, RunStore, group_of_store
 from rollbackctl.engine.stop import StopRequest
 from rollbackctl.engine.workspace import Workspace
 from rollbackctl.spec.document import Spec
@@ -29,7 +29,7 @@ class Session:
     """
 
     workspace: Workspace
-    store: FileRunStore
+    store: RunStore
     listener: Listener
     asked_to_stop: Callable[[], str | None]
     lock_timeout_s: float = 0.0
@@ -46,7 +46,7 @@ class Session:
         group = workspace.policy.operators_group
         if workspace.given_policy is not None:
             group = group_of_store(workspace.root)
-        store = FileRunStore(workspace.root, group)
+        store: RunStore = FileRunStore(workspace.root, group)
         return cls(workspace, store, listener, asked_to_stop, lock_timeout_s)
 
     @property

@@ -19,7 +19,7 @@ from rollbackctl.core.facts import Facts
 from rollbackctl.core.observation import HoldFact
 from rollbackctl.core.plan import Phase, Plan, Step
 from rollbackctl.core.state import State, matches, placeholders, resolve, state_json
-from rollbackctl.engine.runs import FileRunStore
+from rollbackctl.engine.runs import RunStore
 from rollbackctl.engine.workspace import Workspace
 from rollbackctl.kinds import Binding, Kind
 from rollbackctl.spec.document import Spec
@@ -32,7 +32,7 @@ class Run:
     """One run in hand: its plan and when that was made, its journal so far, and the kinds tied to it."""
 
     workspace: Workspace
-    store: FileRunStore
+    store: RunStore
     plan: Plan
     run: str
     timestamp: str
@@ -40,7 +40,7 @@ class Run:
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
     @classmethod
-    def open(cls, workspace: Workspace, store: FileRunStore, document: PlanDocument, spec: Spec, run: str) -> "Run":
+    def open(cls, workspace: Workspace, store: RunStore, document: PlanDocument, spec: Spec, run: str) -> "Run":
         """Tie kinds to a run and read its journal."""
         plan = document.plan
         self = cls(workspace, store, plan, run, document.timestamp)

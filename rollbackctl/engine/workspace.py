@@ -1,7 +1,7 @@
 """One deployment on this machine: where it is, who works on it, and the rules that hold there."""
 
-import getpass
 import os
+import pwd
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -36,8 +36,16 @@ class Actor:
 
 
 def this_actor() -> Actor:
-    """Return the account, host and process that run this."""
-    return Actor(getpass.getuser(), os.getuid(), socket.gethostname(), os.getpid())
+    """Return the account, host and process that run this; the account is the system's word, not the environment's."""
+    return Actor(account_name(os.getuid()), os.getuid(), socket.gethostname(), os.getpid())
+
+
+def account_name(uid: int) -> str:
+    """Return the name of an account; `uid 1234` where the system has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,13 @@ class Scheduler(Document):
 
     _state = field_validator("state")(_check_path)
 
+    @field_validator("interval")
+    @classmethod
+    def _above_zero(cls, interval: str | None) -> str | None:
+        if interval is not None and seconds(interval) <= 0:
+            raise ValueError("must be longer than nothing")
+        return interval
+
 
 class Journal(Document):
     """The decision journal: where events are written, where evidence is read, and the events' labels."""

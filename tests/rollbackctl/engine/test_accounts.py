@@ -1,149 +1,242 @@
-"""Several accounts and hosts on one workspace: who may continue a run, and who is told what."""
+"""Several accounts on one workspace: colleagues of the operators' group continue each other's runs, nobody else may."""
 
 import grp
 import json
 import os
 import pwd
-import shutil
-import tempfile
-from collections.abc import Iterator
+import socket
+import stat
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from bot_core.foundation.lock import FileLock
-from rollbackctl.core.errors import LockedError
-from rollbackctl.engine.rollback import find_run
-from rollbackctl.engine.runs import STORE
-from rollbackctl.engine.session import Session
-from rollbackctl.engine.workspace import Actor, Workspace, read_spec
-from tests.on_call import Answer, Operator
+from rollbackctl.engine.runs import FileRunStore
+from tests.faults import Crash, count_acts, crashing
+from tests.harness import INCIDENT, PLAN, STEPS, STORE, Done, Site, names, new_site, quick_folder
 
 GROUP = "users"
-FIRST, SECOND = "daemon", "games"
+FIRST, COLLEAGUE, STRANGER = "daemon", "games", "nobody"
+HOST = socket.gethostname()
 
 
 @pytest.fixture
-def shared() -> Iterator[Operator]:
-    """A workspace that two accounts of one group share, at a place that both can reach."""
-    assert os.geteuid() == 0, "this test changes accounts: run it as root, as CI does"
-    folder = Path(tempfile.mkdtemp(prefix="rollbackctl-accounts-"))
-    folder.chmod(0o755)
-    operator = Operator.at(folder / "ws")
-    (operator.root / "config/rollbackctl.yaml").write_text(f"operators_group: {GROUP}\n", encoding="utf-8")
-    gid = grp.getgrnam(GROUP).gr_gid
-    for path in (operator.root, *operator.root.rglob("*")):
-        os.chown(path, 0, gid)
+def folder() -> Iterator[Path]:
+    """A folder that every account reaches; only root can be several accounts."""
+    if os.geteuid() != 0:
+        pytest.fail("several accounts can only be tried as root; run this test as root, as CI does")
+    with quick_folder() as path:
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture
+def site(folder: Path) -> Site:
+    """A workspace of the operators' group, readable by everybody."""
+    site = new_site(folder / "ws")
+    (site.root / "config/rollbackctl.yaml").write_text(f"operators_group: {GROUP}\n")
+    site.copy(folder / "warm").ok(
+        "apply", PLAN, "--yes"
+    )  # the accounts cannot read root's own Python: import it all now
+    hand_over(site.root, group=GROUP)
+    return site
+
+
+def hand_over(root: Path, *, group: str | None) -> None:
+    account = pwd.getpwnam(FIRST)
+    gid = grp.getgrnam(group).gr_gid if group else account.pw_gid
+    for path in (root, *root.rglob("*")):
+        os.chown(path, account.pw_uid, gid)
         path.chmod(0o2775 if path.is_dir() else 0o664)
-    try:
-        yield operator
-    finally:
-        shutil.rmtree(folder)
 
 
-def _as(account: str, operator: Operator, *argv: str, groups: bool = True) -> Answer:
-    """Run a command as another account, in a child of this process."""
-    operator.call("plan", "plans/inc.yaml")  # the child may not be able to import what was not imported before
-    entry, gid = pwd.getpwnam(account), grp.getgrnam(GROUP).gr_gid
-    reader, writer = os.pipe()
-    child = os.fork()
+def as_account(name: str, act: Callable[[], Done], *, in_group: bool = True) -> Done:
+    """Do something as another account, in a child of this process."""
+    account, reader_writer = pwd.getpwnam(name), os.pipe()
+    reader, writer = reader_writer
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the threads of xdist do not matter to the child
+        child = os.fork()
     if child == 0:
-        code = 99
-        try:
-            os.setgroups([gid] if groups else [])
-            os.setgid(entry.pw_gid)
-            os.setuid(entry.pw_uid)
-            os.environ.update(LOGNAME=account, USER=account)
-            os.umask(0o022)
-            answer = operator.call(*argv)
-            with os.fdopen(writer, "w", encoding="utf-8") as stream:
-                json.dump([answer.code, answer.out, answer.err], stream)
-            code = 0
-        finally:
-            os._exit(code)
+        with suppress(BaseException):
+            os.close(reader)
+            os.setgroups([grp.getgrnam(GROUP).gr_gid] if in_group else [])
+            os.setgid(account.pw_gid)
+            os.setuid(account.pw_uid)
+            os.umask(0o027)
+            done = act()
+            with open(writer, "w") as pipe:
+                json.dump([done.code, done.out, done.err], pipe)
+        os._exit(0)
     os.close(writer)
-    with os.fdopen(reader, encoding="utf-8") as stream:
-        told = stream.read()
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    return Answer(*json.loads(told))
+    with open(reader) as pipe:
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    return Done(*json.loads(answer))
 
 
-def test_a_colleague_of_the_operators_group_continues_a_run_and_the_report_names_both(shared: Operator) -> None:
-    begun = _as(FIRST, shared, "apply", "plans/inc.yaml", "--yes")
-    for role in ("risk", "compliance", "data_governance"):
-        arguments = ("--plan", "plans/inc.yaml", "--role", role, "--status", "approved", "--by", "A. Nowak")
-        assert _as(SECOND, shared, "sign-off", *arguments).code == 0
-    ended = _as(SECOND, shared, "apply", "plans/inc.yaml")
-
-    assert (begun.code, ended.code) == (3, 0), ended.err
-    (run,) = (shared.root / STORE / "runs").iterdir()
-    report = json.loads((run / "report.json").read_bytes())
-    assert report["started_by"].partition("@")[0] == FIRST
-    assert [person.partition("@")[0] for person in report["continued_by"]] == [SECOND]
+def modes(site: Site) -> dict[str, tuple[str, str]]:
+    """Mode and group of everything in the run store that is not as it should be for the operators."""
+    found = {}
+    for path in (site.root / STORE, *(site.root / STORE).rglob("*")):
+        status = path.stat()
+        mode, group = f"{stat.S_IMODE(status.st_mode):o}", grp.getgrgid(status.st_gid).gr_name
+        if (mode, group) != ("2770" if path.is_dir() else "660", GROUP):
+            found[path.relative_to(site.root).as_posix()] = mode, group
+    return found
 
 
-def test_the_store_of_a_group_is_open_to_the_group_and_to_nobody_else(shared: Operator) -> None:
-    _as(FIRST, shared, "apply", "plans/inc.yaml", "--yes")
+@pytest.mark.parametrize("step", [1, 7, 14, 17])
+def test_a_colleague_continues_the_run_and_the_report_names_both(step: int, site: Site) -> None:
+    stopped = as_account(FIRST, lambda: site.interrupted(step))
+    done = as_account(COLLEAGUE, site.apply)
 
-    paths = [shared.root / STORE, *(shared.root / STORE).rglob("*")]
-    assert {oct(path.stat().st_mode & 0o7777) for path in paths if path.is_dir()} == {"0o2770"}
-    assert {oct(path.stat().st_mode & 0o7777) for path in paths if path.is_file()} == {"0o660"}
-    assert {grp.getgrgid(path.stat().st_gid).gr_name for path in paths} == {GROUP}
+    report = json.loads((site.runs()[0] / "report.json").read_bytes())
 
-
-def test_without_a_group_the_store_belongs_to_one_account(shared: Operator) -> None:
-    (shared.root / "config/rollbackctl.yaml").unlink()
-    _as(FIRST, shared, "apply", "plans/inc.yaml", "--yes")
-
-    answer = _as(SECOND, shared, "apply", "plans/inc.yaml", "--yes")
-
-    assert answer.code == 8
-    assert f"the run store {STORE} belongs to another account" in answer.err
-    assert "have the policy name an operators_group" in answer.err
+    assert (stopped.code, done.code) == (130, 0), (stopped, done)
+    assert report["started_by"] == f"{FIRST}@{HOST}"
+    assert report["continued_by"] == [f"{COLLEAGUE}@{HOST}"]
+    assert names(done.out, [f"{FIRST}@{HOST}", f"{COLLEAGUE}@{HOST}"]) == []
+    assert [event["actor"] for event in site.events()] == [f"{FIRST}@{HOST}", f"{COLLEAGUE}@{HOST}"]
+    assert len(site.entries("done")) == STEPS
+    assert modes(site) == {}
 
 
-def test_a_store_that_anybody_may_write_is_refused(shared: Operator) -> None:
-    shared.call("apply", "plans/inc.yaml", "--yes")
-    (shared.root / STORE).chmod(0o777)
+def test_the_files_of_the_workspace_stay_the_groups(site: Site) -> None:
+    before = {path: (path.stat().st_mode, path.stat().st_gid) for path in site.root.rglob("*") if path.is_file()}
 
-    answer = shared.call("apply", "plans/inc.yaml", "--yes")
+    as_account(FIRST, lambda: site.interrupted(9))
+    done = as_account(COLLEAGUE, site.apply)
 
-    assert answer.code == 8
-    assert "may be written by others (mode 777)" in answer.err
-    assert f"chmod 700 {STORE}" in answer.err
-
-
-def test_a_run_is_continued_on_its_own_host_only(tmp_path: Path) -> None:
-    operator = Operator.at(tmp_path / "ws")
-    operator.call("apply", "plans/inc.yaml", "--yes")
-    workspace = Workspace(operator.root, lambda: operator.now, Actor("a.nowak", 1, "host-b", 2))
-    session = Session.open(workspace, lambda _: None, lambda: None)
-    spec = read_spec(operator.root / "plans/inc.yaml", workspace.registry)
-
-    with pytest.raises(LockedError, match=r"was begun on host .*; this is host-b") as refusal:
-        find_run(session, spec)
-
-    assert f"on {os.uname().nodename}: rollbackctl apply PLAN" in refusal.value.hint
+    assert done.code == 0, done
+    kept = {path: (path.stat().st_mode, path.stat().st_gid) for path in before}
+    assert kept == before
+    added = [p for p in site.root.rglob("*") if p not in before and not p.is_relative_to(site.root / STORE)]
+    closed = [p.name for p in added if p.stat().st_gid != grp.getgrnam(GROUP).gr_gid or not p.stat().st_mode & 0o060]
+    assert closed == []
 
 
-def test_whoever_meets_the_lock_is_told_who_holds_it(tmp_path: Path) -> None:
-    operator = Operator.at(tmp_path / "ws")
-    operator.call("hold")
-    lock = FileLock(operator.root / STORE / "lock")
-    holder = {
-        "operation": "apply",
-        "user": "j.kowal",
-        "host": "host-a",
-        "pid": 4711,
-        "since": "08:00",
-        "version": "0.1.0",
-    }
+def test_a_colleague_may_hold_release_lead_back_and_abandon(site: Site) -> None:
+    as_account(FIRST, lambda: site.interrupted(9))
 
-    with lock.hold():
-        lock.write_holder(holder)
-        answer = operator.call("apply", "plans/inc.yaml", "--yes")
-    after = operator.call("apply", "plans/inc.yaml", "--yes")
+    held = as_account(COLLEAGUE, lambda: site("hold", "--incident", INCIDENT))
+    run = site.runs()[0].name
+    closed = as_account(COLLEAGUE, lambda: site("abandon", run, "--reason", "another target"))
+    again = as_account(FIRST, site.apply)
+    second = next(path.name for path in site.runs() if path.name.startswith(run) and path.name != run)
+    undone = as_account(COLLEAGUE, lambda: site("undo", second, "--yes"))
 
-    assert answer.code == 7
-    assert "locked by apply of j.kowal on host-a, pid 4711, since 08:00, version 1" in answer.err
-    assert after.code == 3
+    assert [done.code for done in (held, closed, again, undone)] == [0, 0, 0, 0], (held, closed, again, undone)
+    assert modes(site) == {}
+
+
+def test_a_colleague_is_told_who_works_there(site: Site) -> None:
+    def first() -> Done:
+        refused = []
+        done = site.disturbed(9, lambda: refused.append(as_colleague_of(site)))
+        return Done(done.code, "", refused[0].err)
+
+    told = as_account(FIRST, first)
+
+    assert told.code == 0
+    assert f"locked by apply of {FIRST} on {HOST}, pid " in told.err
+
+
+def as_colleague_of(site: Site) -> Done:
+    """A second call from the same account: what it is told does not depend on who asks."""
+    return site("hold", "--release")
+
+
+def test_the_account_is_not_taken_from_the_environment(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(variable, "somebody-else")
+
+    done = as_account(FIRST, site.apply)
+
+    assert done.code == 0, done
+    assert site.events()[0]["actor"] == f"{FIRST}@{HOST}"
+
+
+@pytest.mark.parametrize("command", [("apply", PLAN, "--yes"), ("hold",), ("status",)], ids=lambda command: command[0])
+def test_an_account_without_the_group_is_refused(command: tuple[str, ...], site: Site) -> None:
+    as_account(FIRST, lambda: site.interrupted(9))
+    before = site.files()
+
+    refused = as_account(STRANGER, lambda: site(*command), in_group=False)
+
+    assert refused.code == 8, refused
+    assert names(refused.err, [STORE, "belongs to another account", FIRST, "operators_group"]) == []
+    assert site.files() == before
+
+
+def test_without_a_group_in_the_policy_the_store_is_the_first_accounts_own(site: Site) -> None:
+    (site.root / "config/rollbackctl.yaml").unlink()
+    as_account(FIRST, lambda: site.interrupted(9))
+    store = site.root / STORE
+    found = {f"{stat.S_IMODE(path.stat().st_mode) & 0o777:o}" for path in (store, *store.rglob("*"))}
+
+    refused = as_account(COLLEAGUE, site.apply)
+
+    assert found == {"700", "600"}
+    assert refused.code == 8, refused
+    assert names(refused.err, ["belongs to another account", FIRST, "operators_group"]) == []
+
+
+@pytest.mark.parametrize(("mode", "grouped"), [(0o777, True), (0o2772, True), (0o770, False), (0o702, False)])
+@pytest.mark.parametrize("command", [("apply", PLAN, "--yes"), ("status",), ("runs",)], ids=lambda command: command[0])
+def test_a_store_that_others_may_write_is_refused(
+    mode: int, grouped: bool, command: tuple[str, ...], site: Site
+) -> None:
+    if not grouped:
+        (site.root / "config/rollbackctl.yaml").unlink()
+    as_account(FIRST, lambda: site.interrupted(9))
+    (site.root / STORE).chmod(mode)
+    before = site.files()
+
+    refused = as_account(FIRST, lambda: site(*command))
+
+    assert refused.code == 8, refused
+    assert names(refused.err, [STORE, "may be written by others", f"{mode:o}", "chmod"]) == []
+    assert site.files() == before
+
+
+def test_a_store_that_is_a_link_is_refused(site: Site, folder: Path) -> None:
+    (folder / "elsewhere").mkdir()
+    (site.root / STORE).symlink_to(folder / "elsewhere")
+
+    refused = site.apply()
+
+    assert refused.code == 8
+    assert list((folder / "elsewhere").iterdir()) == []
+
+
+def test_a_group_that_does_not_exist_is_named(site: Site) -> None:
+    (site.root / "config/rollbackctl.yaml").write_text("operators_group: no-such-group\n")
+
+    refused = site.apply()
+
+    assert refused.code == 8
+    assert "there is no group no-such-group" in refused.err
+
+
+def test_a_crash_while_the_store_is_made_does_not_lock_the_colleagues_out(site: Site, folder: Path) -> None:
+    def begin(root: Path) -> None:
+        store = FileRunStore(root, GROUP)
+        with store.lock({"operation": "apply"}, 0.0) as name_holder:
+            store.create("r1", {})
+            name_holder()
+
+    clean = folder / "clean"
+    clean.mkdir()
+    for at in range(1, count_acts(lambda: begin(clean)) + 1):
+        crashed = Site(folder / f"crashed{at}")
+        crashed.root.mkdir()
+        with crashing(at=at, when="after") as acts, suppress(Crash):
+            begin(crashed.root)
+
+        begin(crashed.root)
+
+        assert acts.crashed
+        assert modes(crashed) == {}, acts.names
