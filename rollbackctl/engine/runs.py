@@ -188,7 +188,7 @@ class FileRunStore:
             while line:
                 written = os.pwrite(descriptor, line, offset)
                 line, offset = line[written:], offset + written
-            os.fsync(descriptor)
+            os.fdatasync(descriptor)  # the bytes and the size; the file's times need not last
         finally:
             os.close(descriptor)
 

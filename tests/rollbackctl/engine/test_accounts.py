@@ -125,7 +125,7 @@ def test_a_colleague_may_hold_release_lead_back_and_abandon(site: Site) -> None:
     run = site.runs()[0].name
     closed = as_account(COLLEAGUE, lambda: site("abandon", run, "--reason", "another target"))
     again = as_account(FIRST, site.apply)
-    second = next(path.name for path in site.runs() if path.name.startswith(run) and path.name != run)
+    (second,) = [path.name for path in site.runs() if path.name != run]
     undone = as_account(COLLEAGUE, lambda: site("undo", second, "--yes"))
 
     assert [done.code for done in (held, closed, again, undone)] == [0, 0, 0, 0], (held, closed, again, undone)
