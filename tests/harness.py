@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
@@ -256,14 +257,21 @@ def until(is_true: Callable[[], object]) -> None:
         os.sched_yield()
 
 
+def unlike_once(site: Site, clean_site: Site) -> Iterator[str]:
+    """Name what the run journals hold twice or lack: each step begun and done once, each run ended as it should."""
+    for number, path in enumerate(site.runs()[: len(clean_site.runs())]):
+        for kind in ("begun", "done"):
+            found = Counter(str(entry["body"]["step"]) for entry in site.entries(kind, number))
+            if found != Counter(str(entry["body"]["step"]) for entry in clean_site.entries(kind, number)):
+                yield f"{path.name}: {kind} {found}"
+        ends = [entry["type"] for entry in site.journal(number)][-1]
+        if ends != [entry["type"] for entry in clean_site.journal(number)][-1]:
+            yield f"{path.name} ends with {ends}"
+
+
 def edited(path: Path, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
     """Change a JSON file, as a stranger does."""
     path.write_text(json.dumps(change(json.loads(path.read_bytes())), indent=2))
-
-
-def killed(code: int) -> bool:
-    """Whether a process ended by SIGKILL."""
-    return code == -signal.SIGKILL
 
 
 def names(text: str, words: Sequence[str]) -> list[str]:

@@ -1,7 +1,6 @@
 """A crash at any act of any command, and the same command again: the end of one clean run, each step moved once."""
 
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import Acts, Crash, When, crashing, every_crash
-from tests.harness import INCIDENT, PLAN, Site, new_site, quick_folder
+from tests.harness import INCIDENT, PLAN, Site, new_site, quick_folder, unlike_once
 
 HOLD = ("hold", "--incident", INCIDENT, "--reason", "drift alert 5.12")
 THE_RUN = "the run that was prepared"
@@ -115,18 +114,6 @@ def broken_promises(run: Clean, at: int, when: When, root: Path) -> Iterator[str
     yield from unlike_once(site, run.after)
 
 
-def unlike_once(site: Site, clean_site: Site) -> Iterator[str]:
-    """Name what the run journals hold twice or lack: each step begun and done once, each run ended as it should."""
-    for number, path in enumerate(site.runs()[: len(clean_site.runs())]):
-        for kind in ("begun", "done"):
-            found = Counter(str(entry["body"]["step"]) for entry in site.entries(kind, number))
-            if found != Counter(str(entry["body"]["step"]) for entry in clean_site.entries(kind, number)):
-                yield f"{path.name}: {kind} {found}"
-        ends = [entry["type"] for entry in site.journal(number)][-1]
-        if ends != [entry["type"] for entry in clean_site.journal(number)][-1]:
-            yield f"{path.name} ends with {ends}"
-
-
 def sweep(run: Clean, places: tuple[tuple[int, When], ...], root: Path) -> list[str]:
     return [
         f"{when} act {at} ({run.acts.names[at - 1]}): {problem}"
@@ -165,3 +152,14 @@ def test_a_whole_apply_has_hundreds_of_acts(clean: Callable[[str], Clean]) -> No
 
     assert len(run.acts.names) > 300
     assert len(run.places) > 2 * len(run.acts.names)
+
+
+def test_an_undo_that_is_cut_off_when_it_has_only_closed_the_run_can_be_called_again(
+    clean: Callable[[str], Clean], folder: Path
+) -> None:
+    run = clean("undo")
+    closed = [at for at, name in enumerate(run.acts.names, 1) if name == "pwrite"][1]
+
+    problems = sweep(run, tuple((at, "after") for at in range(closed, closed + 20, 4)), folder / "crashed")
+
+    assert "\n".join(problems) == ""

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import PLAN, Site, new_site, quick_folder
-from tests.rollbackctl.engine.test_crash import unlike_once
+from tests.harness import PLAN, Site, new_site, quick_folder, unlike_once
 
 SEED = 20251117
 # Most of a process's calls come before the run begins; half of the moments are drawn from the run alone.
