@@ -9,7 +9,7 @@ import click
 from rollbackctl.cli.app import App, shown_path
 from rollbackctl.cli.options import common
 from rollbackctl.cli.show_plan import emit_document
-from rollbackctl.cli.signals import stopping_on_signals
+from rollbackctl.cli.signals import ending_on_signals, stopping_on_signals
 from rollbackctl.core.errors import GateBlockedError, InterruptedRunError, UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def command(app: App, plan: str, yes: bool, all_or_nothing: bool) -> int:
     Example: rollbackctl apply plans/inc-2025-1117.yaml
     """
     try:
-        applied = _apply(app, plan, yes=yes, all_or_nothing=all_or_nothing)
+        with stopping_on_signals(app):
+            applied = _apply(app, plan, yes=yes, all_or_nothing=all_or_nothing)
     except GateBlockedError as error:
         error.hint = error.hint or _hint(error, shlex.quote(plan))
         raise
@@ -57,15 +58,13 @@ def _apply(app: App, plan: str, *, yes: bool, all_or_nothing: bool) -> "Applied"
     fact = find_run(session, spec, saved.plan.id if saved else None)
     if fact is not None:
         app.say(f"continuing run {fact.run}, begun by {fact.by} at {shown(fact.at)}")
-        with stopping_on_signals(app):
-            return resume(session, fact)
+        return resume(session, fact)
     document = saved or session.plan(spec)
     if saved is None and not document.has_changes:
         return Applied(document, None)
     if saved is None and not yes:
         _ask(app, document, shown_path(plan))
-    with stopping_on_signals(app):
-        return start(session, spec, document, saved=saved is not None, all_or_nothing=all_or_nothing)
+    return start(session, spec, document, saved=saved is not None, all_or_nothing=all_or_nothing)
 
 
 def _ask(app: App, document: "PlanDocument", plan: str) -> None:
@@ -80,7 +79,9 @@ def _ask(app: App, document: "PlanDocument", plan: str) -> None:
         )
     app.out(text.render(document, plan_path=plan, paint=app.paint))
     app.say("Apply this plan? Only 'yes' is accepted:")
-    if input().strip() != "yes":
+    with ending_on_signals():
+        answer = input()
+    if answer.strip() != "yes":
         raise UsageError("not applied; nothing was changed", hint=f"look again: rollbackctl plan {plan}")
 
 

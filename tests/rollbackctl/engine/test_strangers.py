@@ -239,12 +239,24 @@ def test_a_stranger_who_put_the_withdrawn_model_back_is_shown_as_a_change(site: 
     assert names(shown.out, ["model_alias/active", "v10 -> v9"]) == []
 
 
-def test_a_hold_broken_by_hand_is_named_when_it_is_released(site: Site) -> None:
+def test_another_change_of_a_held_schedule_stays_and_the_hold_still_ends(site: Site) -> None:
     site.ok("hold", "--incident", INCIDENT)
     json_field("failure_streak", value=7)(site.root / SCHEDULE)
+
+    site.ok("hold", "--release")
+
+    assert site.state(SCHEDULE)["failure_streak"] == 7
+    assert site.state(SCHEDULE)["paused_reason"] == "incident INC-2025-1117: data drift freeze"
+    assert site.state("var/models/serving.json")["attached"] is True
+
+
+def test_a_hold_broken_by_hand_is_named_when_it_is_released(site: Site) -> None:
+    site.ok("hold", "--incident", INCIDENT)
+    for field, value in (("paused_until", None), ("paused_reason", None)):
+        json_field(field, value=value)(site.root / SCHEDULE)
 
     released = site.ok("hold", "--release")
 
     assert f"retraining_schedule/{SCHEDULE} was changed while it was held" in released.out + released.err
-    assert site.state(SCHEDULE)["failure_streak"] == 7
+    assert site.state(SCHEDULE)["paused_until"] is None
     assert site.state("var/models/serving.json")["attached"] is True
