@@ -82,9 +82,9 @@ class Site:
         """Apply the plan, or continue its run."""
         return self("apply", PLAN, "--yes")
 
-    def interrupted(self, step: int) -> Done:
-        """Apply the plan in this process; a signal comes at the end of a step, 0: before anything is planned."""
-        return replace(self, signal_at=step).apply()
+    def interrupted(self, step: int | None, *args: str) -> Done:
+        """Call a command, by default apply, in this process; a signal comes after a step, or (None) before all."""
+        return replace(self, signal_at=step if step is not None else 0)(*(args or ("apply", PLAN, "--yes")))
 
     def disturbed(self, step: int, stranger: Callable[[], None], plan: str = PLAN) -> Done:
         """Apply a plan in this process; at the end of a step somebody else does something."""
