@@ -1,6 +1,6 @@
 """`python -m rollbackctl`."""
 
-from rollbackctl.cli.main import run
+from rollbackctl.cli.main import script
 
 if __name__ == "__main__":
-    run()
+    script()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot_core.ai.validation import artifact_schema_errors, plain_json
 from bot_core.foundation.errors import FileFormatError
+from bot_core.foundation.frozen import frozen
 
 if TYPE_CHECKING:
     from bot_core.ai.codec import Scorer
@@ -75,7 +76,7 @@ class ModelMetrics(Mapping[str, object]):
         return {name: dict(block) for name, block in self._blocks.items()}
 
 
-@dataclass(frozen=True)
+@frozen
 class ModelArtifact:
     """One trained model.
 

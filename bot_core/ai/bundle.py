@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -18,6 +17,7 @@ from bot_core.ai.validation import plain_json, validate_model_artifact_schema
 from bot_core.foundation.atomic_file import make_folder, write_atomic
 from bot_core.foundation.digest import canonical_digest, canonical_json, sha256_hex
 from bot_core.foundation.errors import BotCoreError, FileFormatError, IntegrityError, UnsafePathError
+from bot_core.foundation.frozen import frozen
 from bot_core.foundation.safe_file import list_inside, read_inside
 from bot_core.foundation.strict_json import JsonValue, encode_json, parse_object
 
@@ -32,7 +32,7 @@ class ModelArtifactIntegrityError(IntegrityError, ValueError):
     """A bundle is not what was signed."""
 
 
-@dataclass(frozen=True)
+@frozen
 class ModelArtifactBundle:
     """A bundle on disk. `signature_path` is None when it is not signed."""
 
@@ -45,7 +45,7 @@ class ModelArtifactBundle:
     checksums: Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@frozen
 class Attestation:
     """What the bundles say about an artifact.
 
@@ -66,7 +66,7 @@ class Attestation:
     digests: Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@frozen
 class Signature:
     """The signature file of a bundle."""
 
@@ -75,7 +75,7 @@ class Signature:
     key_id: str | None
 
 
-@dataclass(frozen=True)
+@frozen
 class BundleContent:
     """A bundle as it was read once, before any artifact is held against it.
 

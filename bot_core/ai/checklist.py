@@ -1,14 +1,15 @@
 """The compliance checklist: the last post-incident section that names an incident, and its boxes."""
 
 import re
-from dataclasses import dataclass
+
+from bot_core.foundation.frozen import frozen
 
 _HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*$")
 _BOX = re.compile(r"^(\s*[-*+]\s+\[)([ xX])(\]\s+)(.*?)\s*$")
 _SECTION = "post-incident review"
 
 
-@dataclass(frozen=True)
+@frozen
 class Box:
     """One tick box: its line (counted from 1), its text and whether it is ticked."""
 
@@ -17,7 +18,7 @@ class Box:
     is_ticked: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class Section:
     """A post-incident review: the line of its heading and its boxes."""
 

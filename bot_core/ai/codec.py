@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from bot_core.ai.artifact import ModelArtifact, ModelScore
 from bot_core.foundation.errors import BotCoreError, FileFormatError
+from bot_core.foundation.frozen import frozen
 
 Predict = Callable[[Sequence[float]], float]
 
@@ -80,7 +80,7 @@ def impute(artifact: ModelArtifact, features: Mapping[str, float | None]) -> tup
     return filled, tuple(left_out)
 
 
-@dataclass(frozen=True)
+@frozen
 class _ArtifactScorer:
     feature_names: tuple[str, ...]
     scalers: tuple[tuple[float, float], ...]

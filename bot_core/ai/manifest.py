@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from bot_core.foundation.errors import FileFormatError, UnresolvedReferenceError
+from bot_core.foundation.frozen import frozen
 from bot_core.foundation.strict_json import JsonValue, encode_json, parse_object
 
 VersionKey = tuple[tuple[tuple[int, int, str], ...], str]
@@ -19,7 +19,7 @@ def version_key(version: str) -> VersionKey:
     return tuple(map(_part_key, parts)), version
 
 
-@dataclass(frozen=True)
+@frozen
 class ManifestEntry:
     """One version.
 
@@ -37,7 +37,7 @@ class ManifestEntry:
     raw: Mapping[str, JsonValue]
 
 
-@dataclass(frozen=True)
+@frozen
 class Manifest:
     """A manifest that was read; each change gives a new one and keeps unknown keys.
 

@@ -1,16 +1,16 @@
 """Versions that must not be used again: one small file each, which no other writer of the manifest can lose."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from bot_core.foundation.errors import FileFormatError, UnsafePathError
+from bot_core.foundation.frozen import frozen
 from bot_core.foundation.safe_file import list_inside, read_inside
 from bot_core.foundation.strict_json import encode_json, parse_object
 
 FOLDER = "quarantine"
 
 
-@dataclass(frozen=True)
+@frozen
 class Quarantine:
     """A version that is withdrawn.
 

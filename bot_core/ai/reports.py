@@ -1,7 +1,7 @@
 """Drift and data-quality reports: what each says, which of them count, and whose decision each still needs."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol
@@ -21,6 +21,7 @@ from bot_core.ai.report_content import (
 )
 from bot_core.foundation.digest import canonical_digest, sha256_hex
 from bot_core.foundation.errors import BotCoreError, FileFormatError, MissingFileError
+from bot_core.foundation.frozen import frozen
 from bot_core.foundation.safe_file import list_inside, read_inside
 from bot_core.foundation.strict_json import parse_object
 
@@ -36,7 +37,7 @@ SETTLED = COMPLETE | {"rejected"}
 SIGNED_KEYS = frozenset({"sign_off", "sign_off_history"})
 
 
-@dataclass(frozen=True)
+@frozen
 class SignOff:
     """One role's entry in a `sign_off` block; `status` is in lower case and "missing" where the entry has none."""
 
@@ -70,7 +71,7 @@ class Signable(Protocol):
         """What makes it unreadable; None: readable."""
 
 
-@dataclass(frozen=True)
+@frozen
 class AuditReport:
     """A drift or data-quality report, judged.
 

@@ -1,11 +1,12 @@
 """The retraining schedule as a value: what `scheduler.json` says, and what each event makes of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 
 from bot_core.ai.instant import format_instant, parse_instant
 from bot_core.foundation.errors import FileFormatError
+from bot_core.foundation.frozen import frozen, replace
 from bot_core.foundation.strict_json import encode_json, parse_object
 
 SCHEDULE_VERSION = 5
@@ -26,7 +27,7 @@ _KEYS = (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class ScheduleState:
     """The content of `scheduler.json`.
 

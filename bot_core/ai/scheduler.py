@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from bot_core.ai.instant import as_utc, utc_now
 from bot_core.ai.schedule import ScheduleState
 from bot_core.foundation.atomic_file import make_folder, write_atomic
 from bot_core.foundation.errors import BotCoreError
+from bot_core.foundation.frozen import replace
 from bot_core.foundation.safe_file import read_inside_or_none
 
 DEFAULT_JOURNAL_ENVIRONMENT = "ai-training"

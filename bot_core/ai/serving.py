@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from types import EllipsisType
@@ -12,6 +12,7 @@ from bot_core.ai.instant import format_instant, parse_instant
 from bot_core.foundation.atomic_file import make_folder, sync, write_atomic
 from bot_core.foundation.digest import sha256_hex
 from bot_core.foundation.errors import BotCoreError, FileFormatError, IntegrityError
+from bot_core.foundation.frozen import frozen, replace
 from bot_core.foundation.lock import FileLock
 from bot_core.foundation.safe_file import list_inside, read_inside, read_inside_or_none
 from bot_core.foundation.strict_json import JsonValue, encode_json, parse_object
@@ -24,7 +25,7 @@ class NotServingError(BotCoreError):
     """A score was asked for while serving is detached, or of a model that is not loaded."""
 
 
-@dataclass(frozen=True)
+@frozen
 class ServedModel:
     """A model as it serves under one name.
 
@@ -41,7 +42,7 @@ class ServedModel:
     extra: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@frozen
 class Serving:
     """The content of serving.json.
 
@@ -125,7 +126,7 @@ class Serving:
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class EngineAck:
     """The generation that one engine process says it obeys.
 

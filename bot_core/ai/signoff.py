@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +19,7 @@ from bot_core.ai.reports import (
 )
 from bot_core.foundation.atomic_file import write_atomic
 from bot_core.foundation.errors import BotCoreError
+from bot_core.foundation.frozen import frozen
 from bot_core.foundation.lock import FileLock
 from bot_core.foundation.safe_file import read_inside
 from bot_core.foundation.strict_json import encode_json, parse_object
@@ -48,7 +48,7 @@ class ComplianceSignOffError(BotCoreError):
         self.pending = pending
 
 
-@dataclass(frozen=True)
+@frozen
 class _Decision:
     role: str
     status: str

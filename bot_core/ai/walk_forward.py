@@ -1,7 +1,7 @@
 """Walk-forward reports: the evidence that a version was validated, linked to its artifact, and signed."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
@@ -18,12 +18,13 @@ from bot_core.ai.reports import (
     signed_digest,
     undecided_roles,
 )
-from bot_core.foundation.digest import canonical_digest, sha256_hex
+from bot_core.foundation.digest import canonical_json, sha256_hex
 from bot_core.foundation.errors import FileFormatError
+from bot_core.foundation.frozen import frozen
 from bot_core.foundation.strict_json import parse_object
 
 
-@dataclass(frozen=True)
+@frozen
 class WalkForward:
     """A walk-forward report.
 
@@ -147,7 +148,7 @@ def _differences(walk: WalkForward, artifact_raw: Mapping[str, object]) -> list[
 
 def _same_value(left: Mapping[str, object], right: Mapping[str, object], key: str) -> bool:
     # As canonical JSON, since to Python 1, 1.0 and True are equal.
-    return key in left and key in right and canonical_digest(left[key]) == canonical_digest(right[key])
+    return key in left and key in right and canonical_json(left[key]) == canonical_json(right[key])
 
 
 def _same_instant(left: object, right: object) -> bool:

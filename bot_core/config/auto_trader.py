@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from bot_core.foundation.digest import sha256_hex
 from bot_core.foundation.errors import FileFormatError
+from bot_core.foundation.frozen import frozen, replace
 
 if TYPE_CHECKING:
     from ruamel.yaml.events import Event, NodeEvent
@@ -26,7 +26,7 @@ _WORDS = {
 _NULLS = ("", "~", "null", "Null", "NULL")
 
 
-@dataclass(frozen=True)
+@frozen
 class MaintenanceFlag:
     """The flag as the file has it.
 
@@ -81,7 +81,7 @@ def set_maintenance(data: bytes, source: str, token: str | None) -> bytes:
     return changed
 
 
-@dataclass(frozen=True)
+@frozen
 class _Slot:
     """Where a flag is put in, and what stands before and after its value there."""
 
@@ -90,7 +90,7 @@ class _Slot:
     closing: str
 
 
-@dataclass(frozen=True)
+@frozen
 class _Site:
     """The flag's token and the text around it.
 
@@ -121,7 +121,7 @@ class _Site:
         return f"{self.head}{self.opening}{value}{self.closing}{self.tail}"
 
 
-@dataclass(frozen=True)
+@frozen
 class _Node:
     """A YAML node and where it is written; an alias has its own place and the content of what it repeats."""
 

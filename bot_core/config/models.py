@@ -1,10 +1,12 @@
 """The values that configure the decision engine."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from bot_core.foundation.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class DecisionOrchestratorThresholds:
     """Limits that a candidate must keep; None means that there is no such limit."""
 
@@ -18,7 +20,7 @@ class DecisionOrchestratorThresholds:
     max_trade_notional: float | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class DecisionStressTestConfig:
     """Shocks under which a candidate must still pay; the defaults are no shock."""
 
@@ -27,7 +29,7 @@ class DecisionStressTestConfig:
     slippage_multiplier: float = 1.0
 
 
-@dataclass(frozen=True)
+@frozen
 class DecisionEngineTCOConfig:
     """Where the reports on total cost of ownership come from and how old they may be."""
 
@@ -48,7 +50,7 @@ class DecisionEngineTCOConfig:
     max_report_age_hours: float | None = 72.0
 
 
-@dataclass(frozen=True)
+@frozen
 class DecisionEngineConfig:
     """Thresholds for everybody, overrides by risk profile, and how models and costs are used."""
 

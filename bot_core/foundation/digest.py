@@ -3,6 +3,8 @@
 import hashlib
 import json
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
 
 def sha256_hex(data: bytes) -> str:
     """SHA-256 of `data` as 64 lower-case hexadecimal digits."""
@@ -15,8 +17,7 @@ def canonical_json(value: object) -> bytes:
     Raises:
         ValueError: `value` holds NaN, an infinity or a lone surrogate.
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
+    return _encode(value).encode()
 
 
 def canonical_digest(value: object) -> str:

@@ -13,6 +13,8 @@ JsonValue: TypeAlias = Union["dict[str, JsonValue]", "list[JsonValue]", str, int
 
 MAX_DEPTH = 64
 MAX_INTEGER = 2**63
+# What a number that is out of bounds must have: many digits, or an exponent of three or more.
+_LARGE = re.compile(r"[0-9]{19}|[0-9][eE]\+?[0-9]{3,}\s*(?:[,}\]]|\Z)")
 
 
 def parse_json(data: bytes, source: str) -> JsonValue:
@@ -28,12 +30,13 @@ def parse_json(data: bytes, source: str) -> JsonValue:
     """
     text = _decode(data, source)
     try:
+        is_large = _LARGE.search(text) is not None
         value: JsonValue = json.loads(
             text,
             object_pairs_hook=_unique,
             parse_constant=_refuse,
-            parse_float=_finite,
-            parse_int=_bounded,
+            parse_float=_finite if is_large else None,
+            parse_int=_bounded if is_large else None,
         )
         if "\\ud" in text or "\\uD" in text:
             json.dumps(value, ensure_ascii=False).encode()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bot_core.foundation.atomic_file import append_durable, make_folder
+from bot_core.foundation.frozen import frozen
 from bot_core.runtime.journal_scan import journal_files, journal_records
 
 _OPTIONAL = (
@@ -35,7 +36,7 @@ _OPTIONAL = (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class TradingDecisionEvent:
     """One event; what is None or empty is left out of the journal. A naive timestamp is taken as UTC."""
 

@@ -2,10 +2,11 @@
 
 import codecs
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from bot_core.foundation.errors import FileFormatError
+from bot_core.foundation.frozen import frozen
 from bot_core.foundation.safe_file import list_inside, read_inside, read_inside_or_none
 from bot_core.foundation.strict_json import JsonValue, parse_object
 
@@ -19,7 +20,7 @@ _END = b'"}'
 _ESCAPED_END = b'\\"}'
 
 
-@dataclass(frozen=True)
+@frozen
 class JournalScan:
     """What a journal holds.
 

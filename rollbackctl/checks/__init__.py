@@ -1,18 +1,18 @@
 """What a check is: one file that tries the loaded target before anything is released."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
 from pydantic import JsonValue
 
+from bot_core.foundation.frozen import frozen
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.gate import Outcome
 from rollbackctl.spec.document import Spec
 
 
-@dataclass(frozen=True)
+@frozen
 class Bench:
     """What a check works on.
 

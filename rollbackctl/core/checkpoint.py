@@ -1,11 +1,12 @@
 """A run's journal as values: its entries, what they add up to, and which resources all runs together still hold."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from typing import Any, Literal
 
 from pydantic import JsonValue
 
+from bot_core.foundation.frozen import frozen, replace
 from rollbackctl.core.gate import Outcome, Result, Verdict
 from rollbackctl.core.observation import Fact, HoldFact
 from rollbackctl.core.plan import Phase
@@ -30,7 +31,7 @@ class Entry(Fact):
     body: dict[str, JsonValue] = {}
 
 
-@dataclass(frozen=True)
+@frozen
 class Begun:
     """A step that has begun: the values it uses, the state it started from and the one it leads to (JSON)."""
 
@@ -41,7 +42,7 @@ class Begun:
     after: JsonValue
 
 
-@dataclass(frozen=True)
+@frozen
 class Invocation:
     """One call of the tool on a run; `order` counts the calls on the whole workspace."""
 
@@ -53,14 +54,15 @@ class Invocation:
     evidence: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Checkpoint:
-    """What a run's entries add up to."""
+    """What a run's entries add up to; `left` is where its steps have left each resource, by address (JSON)."""
 
     entries: tuple[Entry, ...] = ()
     invocations: tuple[Invocation, ...] = ()
     begun: Mapping[str, Begun] = field(default_factory=dict)
     done: tuple[str, ...] = ()
+    left: Mapping[str, JsonValue] = field(default_factory=dict)
     phases: Mapping[Phase, tuple[Verdict, ...]] = field(default_factory=dict)
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     waiting: tuple[Verdict, ...] = ()
@@ -92,7 +94,7 @@ class EntryFaultError(ValueError):
 
 
 def fold(
-    entries: Iterable[Entry], *, plan: str, run: str, steps: Iterable[str], onto: Checkpoint | None = None
+    entries: Iterable[Entry], *, plan: str, run: str, steps: Container[object], onto: Checkpoint | None = None
 ) -> Checkpoint:
     """Add up a run's entries.
 
@@ -106,10 +108,10 @@ def fold(
     Raises:
         EntryFaultError: An entry is foreign, out of order, or about a step that the plan does not have.
     """
-    known, checkpoint = set(steps), onto or Checkpoint()
+    checkpoint = onto or Checkpoint()
     for entry in entries:
         number = len(checkpoint.entries) + 1
-        fault = _fault(checkpoint, entry, plan, run, known)
+        fault = _fault(checkpoint, entry, plan, run, steps)
         if fault:
             raise EntryFaultError(number, fault)
         try:
@@ -136,28 +138,34 @@ def _fault(checkpoint: Checkpoint, entry: Entry, plan: str, run: str, steps: Con
 
 
 def _added(checkpoint: Checkpoint, entry: Entry) -> Checkpoint:
+    changes = {"entries": (*checkpoint.entries, entry), **_changes(checkpoint, entry)}
+    return replace(checkpoint, **changes)
+
+
+def _changes(now: Checkpoint, entry: Entry) -> dict[str, Any]:
+    """Return the fields that an entry changes."""
     body: dict[str, Any] = entry.body
-    now = replace(checkpoint, entries=(*checkpoint.entries, entry))
     match entry.type:
         case "invocation":
-            return replace(now, invocations=(*now.invocations, _invocation(body, entry.at)), waiting=())
+            return {"invocations": (*now.invocations, _invocation(body, entry.at)), "waiting": ()}
         case "phase":
             verdicts = tuple(map(Verdict.from_json, body["verdicts"]))
-            return replace(now, phases={**now.phases, Phase(body["phase"]): verdicts}, waiting=())
+            return {"phases": {**now.phases, Phase(body["phase"]): verdicts}, "waiting": ()}
         case "begun":
             begun = Begun(Phase(body["phase"]), body["address"], body["pins"], body["found"], body["after"])
-            return replace(now, begun={**now.begun, body["step"]: begun})
+            return {"begun": {**now.begun, body["step"]: begun}}
         case "done":
-            return replace(now, done=(*now.done, body["step"]))
+            begun = now.begun[body["step"]]
+            return {"done": (*now.done, body["step"]), "left": {**now.left, begun.address: begun.after}}
         case "check":
             outcome = Outcome(body["check"], Result(body["result"]), body["summary"])
-            return replace(now, outcomes={**now.outcomes, outcome.check: outcome})
+            return {"outcomes": {**now.outcomes, outcome.check: outcome}}
         case "waiting":
-            return replace(now, waiting=tuple(map(Verdict.from_json, body["verdicts"])))
+            return {"waiting": tuple(map(Verdict.from_json, body["verdicts"]))}
         case "verified":
-            return replace(now, is_verified=True)
+            return {"is_verified": True}
         case _:
-            return replace(now, status=_ENDS.get(entry.type, now.status))
+            return {"status": _ENDS.get(entry.type, now.status)}
 
 
 def _invocation(body: Mapping[str, Any], at: str) -> Invocation:
@@ -165,7 +173,7 @@ def _invocation(body: Mapping[str, Any], at: str) -> Invocation:
     return Invocation(body["order"], at, actor["user"], actor["host"], actor["pid"], body["evidence"])
 
 
-@dataclass(frozen=True)
+@frozen
 class RunRecord:
     """A run as the fold over all runs needs it; `put_back` are the states that end its holds, by address (JSON)."""
 

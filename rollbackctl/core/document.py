@@ -1,11 +1,12 @@
 """A plan together with what is shown of it: verdicts, candidates, what is left alone; as JSON and back."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from pydantic import JsonValue
 
+from bot_core.foundation.frozen import frozen
 from rollbackctl.core.address import Address
 from rollbackctl.core.gate import Answer, Verdict
 from rollbackctl.core.plan import Action, Change, Phase, Plan, Step
@@ -15,7 +16,7 @@ from rollbackctl.core.target import Candidate
 FORMAT_VERSION = "1.0"
 
 
-@dataclass(frozen=True)
+@frozen
 class PlanDocument:
     """A plan as it is shown, saved and applied.
 

@@ -1,11 +1,12 @@
 """Every error that an operator can meet, with its exit code."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
+from bot_core.foundation.frozen import frozen
 
-@dataclass(frozen=True)
+
+@frozen
 class Problem:
     """One thing wrong with one place of a file."""
 

@@ -1,16 +1,17 @@
 """What a plan decided from the evidence: the versions, the trigger and the reports it pins."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 from pydantic import JsonValue
 
+from bot_core.foundation.frozen import frozen
 from rollbackctl.core.observation import RepositoryFact
 from rollbackctl.core.target import Candidate
 
 
-@dataclass(frozen=True)
+@frozen
 class Pinned:
     """A version with the digests that identify it.
 
@@ -27,7 +28,7 @@ class Pinned:
     canonical: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Facts:
     """What kinds may ask when they say what they desire.
 

@@ -1,12 +1,13 @@
 """The answers of gates and checks, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
 from pydantic import JsonValue
 
+from bot_core.foundation.frozen import frozen
 from rollbackctl.core.plan import Phase
 
 
@@ -18,7 +19,7 @@ class Answer(StrEnum):
     WAITS = "waits"
 
 
-@dataclass(frozen=True)
+@frozen
 class Verdict:
     """A gate's answer; its reasons are shown, never computed again.
 
@@ -71,7 +72,7 @@ class Result(StrEnum):
     NO_DATA = "no data"
 
 
-@dataclass(frozen=True)
+@frozen
 class Outcome:
     """A check's answer with its reason."""
 

@@ -1,13 +1,13 @@
 """The plan as a value: desired states, changes, steps and the content id that names them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import TypeAlias
 
 from pydantic import JsonValue
 
+from bot_core.foundation.frozen import frozen
 from rollbackctl.core.address import Address
 from rollbackctl.core.state import State, content_id, state_json
 
@@ -46,7 +46,7 @@ class Action(StrEnum):
     NO_OP = "no-op"
 
 
-@dataclass(frozen=True)
+@frozen
 class Desired:
     """What the plan asks of one resource.
 
@@ -81,7 +81,7 @@ def action_of(before: State | None, after: State | None) -> Action:
     return Action.DELETE if after is None else Action.UPDATE
 
 
-@dataclass(frozen=True)
+@frozen
 class Change:
     """The net effect of the plan on one resource."""
 
@@ -106,7 +106,7 @@ class Change:
         return [str(self.address), *states, self.lasting, self.reversible]
 
 
-@dataclass(frozen=True)
+@frozen
 class Step:
     """One move of one resource; it starts where the last step on that address ended."""
 
@@ -130,7 +130,7 @@ class Step:
         ]
 
 
-@dataclass(frozen=True)
+@frozen
 class Plan:
     """Every step in order, and all that the steps were computed from.
 

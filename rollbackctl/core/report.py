@@ -1,15 +1,15 @@
 """What a run did, built from its entries alone."""
 
-from dataclasses import dataclass
 from typing import Any
 
+from bot_core.foundation.frozen import frozen
 from rollbackctl.core.checkpoint import Checkpoint
 from rollbackctl.core.plan import Phase, Plan
 
 _ENDS = {"rollback": "verified", "hold": "held", "undo": "held", "release": "released"}
 
 
-@dataclass(frozen=True)
+@frozen
 class StepOutcome:
     """One step: `done`, `begun` or `open`, and when it was done."""
 
@@ -20,7 +20,7 @@ class StepOutcome:
     at: str | None
 
 
-@dataclass(frozen=True)
+@frozen
 class Report:
     """The audit trail of one run.
 

@@ -1,15 +1,15 @@
 """What a person wants to see first of a workspace, as a value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from bot_core.foundation.frozen import frozen
 from rollbackctl.core.observation import HoldFact, RunFact
 from rollbackctl.core.report import Report
 
 
-@dataclass(frozen=True)
+@frozen
 class Status:
     """One look at a workspace.
 

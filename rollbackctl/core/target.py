@@ -1,16 +1,16 @@
 """The choice of the version to go back to, with a reason for every version that is not it."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from bot_core.foundation.frozen import frozen
 from rollbackctl.core.observation import SignOff, VersionFact
 
 OLDEST = datetime.min.replace(tzinfo=UTC)
 SIGNED = ("approved", "waived")
 
 
-@dataclass(frozen=True)
+@frozen
 class Demands:
     """What a version must meet to be the target.
 
@@ -30,7 +30,7 @@ class Demands:
     failed: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
+@frozen
 class Candidate:
     """One version of the manifest as the choice saw it; `verdict` is chosen, withdrawn, rejected, older or eligible."""
 

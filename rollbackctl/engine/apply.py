@@ -1,12 +1,13 @@
 """Carrying a plan out: phase by phase, each behind its gates; interrupted or not, the same call leads on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pydantic import JsonValue
 
 from bot_core.foundation.atomic_file import sync
 from bot_core.foundation.errors import BotCoreError
+from bot_core.foundation.frozen import frozen
 from bot_core.foundation.strict_json import encode_json
 from rollbackctl.checks import Bench
 from rollbackctl.core.address import Address
@@ -34,7 +35,7 @@ from rollbackctl.engine.steps import Run, StepRunner, describe
 from rollbackctl.spec.document import Spec
 
 
-@dataclass(frozen=True)
+@frozen
 class Context:
     """What one invocation of a run works with.
 

@@ -1,18 +1,18 @@
 """Running engines: which of them have acknowledged the serving state, and which have not."""
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from bot_core.ai.serving import EngineAck, is_alive, read_acks, read_serving
 from bot_core.foundation.errors import BotCoreError
+from bot_core.foundation.frozen import frozen
 from rollbackctl.core.errors import CheckFailedError
 
 _WAIT_S = 2.0
 _POLL_S = 0.02
 
 
-@dataclass(frozen=True)
+@frozen
 class Engine:
     """One engine that ever acknowledged; `standing` is acknowledged, waiting, gone or on another host."""
 

@@ -1,13 +1,15 @@
 """What a run tells the outside while it goes on; screens and NDJSON are made from it elsewhere."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from pydantic import JsonValue
 
+from bot_core.foundation.frozen import frozen
 
-@dataclass(frozen=True)
+
+@frozen
 class Event:
     """One thing that happened: its type as in the interface, a line for a person, fields for a machine."""
 

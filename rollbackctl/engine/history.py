@@ -1,9 +1,9 @@
 """Earlier runs: what they pin, which of them is unfinished, and what they still hold."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from bot_core.foundation.errors import BotCoreError
+from bot_core.foundation.frozen import frozen
 from rollbackctl.core.checkpoint import Checkpoint, EntryFaultError, RunRecord, fold, holds_in_force
 from rollbackctl.core.document import PlanDocument, read_document
 from rollbackctl.core.errors import InvalidInputError, RollbackError
@@ -12,7 +12,7 @@ from rollbackctl.core.state import State, content_id
 from rollbackctl.engine.runs import RunStore, restore_hint, run_folder
 
 
-@dataclass(frozen=True)
+@frozen
 class History:
     """What the run store says, as values."""
 
@@ -90,7 +90,7 @@ def read_run(store: RunStore, run: str, states: dict[str, type[State]]) -> tuple
 
 def _fold(store: RunStore, run: str, value: dict[str, Any]) -> Checkpoint:
     try:
-        return fold(store.entries(run), plan=value["id"], run=run, steps=(step["id"] for step in value["steps"]))
+        return fold(store.entries(run), plan=value["id"], run=run, steps={step["id"] for step in value["steps"]})
     except EntryFaultError as error:
         place = f"{run_folder(run)}/journal.jsonl:{error.number}"
         raise InvalidInputError(f"{place}: {error}", hint=restore_hint(run)) from error

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
 from bot_core.foundation.errors import BotCoreError
+from bot_core.foundation.frozen import frozen, replace
 from rollbackctl.core.address import Address
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import InvalidInputError, LockedError, PartlyHeldError, RollbackError, UsageError
@@ -31,7 +31,7 @@ _STOP_WAIT_S = 30.0
 _ASK_AGAIN_S = 0.1
 
 
-@dataclass(frozen=True)
+@frozen
 class Held:
     """What a hold came to.
 

@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bot_core.foundation.cache import DerivedCache, user_cache_folder
+from bot_core.foundation.frozen import frozen
 from bot_core.runtime.journal_scan import journal_files, scan_journal
 from rollbackctl.core.observation import JournalFact
 
@@ -15,7 +15,7 @@ _NEEDLES = (b'"ai_drift_report"', b'"ai_data_quality_report"', b'"model_change"'
 _LARGE = 4 << 20
 
 
-@dataclass(frozen=True)
+@frozen
 class Journal:
     """What was found: the fact for planning, and the records of model changes."""
 

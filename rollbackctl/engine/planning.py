@@ -1,13 +1,13 @@
 """From a rollback plan and an observation to a plan: nothing here reads or writes anything."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue
 
+from bot_core.foundation.frozen import frozen
 from rollbackctl.core.address import Address
 from rollbackctl.core.checkpoint import beneath
 from rollbackctl.core.document import PlanDocument
@@ -26,7 +26,7 @@ from rollbackctl.spec.document import Policy, Spec
 from rollbackctl.spec.resolve import earlier_run, resolve
 
 
-@dataclass(frozen=True)
+@frozen
 class Planner:
     """Makes plans from observations; holds what is the same for all of them."""
 

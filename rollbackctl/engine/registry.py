@@ -1,9 +1,10 @@
 """Kinds, gates and checks found by entry point; only those of distributions that the policy allows are loaded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
+from bot_core.foundation.frozen import frozen
 from rollbackctl.checks import Check
 from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.core.planner import ranks
@@ -15,7 +16,7 @@ from rollbackctl.spec.document import Policy
 OWN = "rollbackctl"
 
 
-@dataclass(frozen=True)
+@frozen
 class Registry:
     """What exists: resource kinds, gates and checks by name; `plugins` are the foreign distributions among them."""
 

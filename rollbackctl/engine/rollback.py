@@ -1,9 +1,9 @@
 """Applying a rollback plan: find the unfinished run, else plan, and carry it out under the lock."""
 
 import json
-from dataclasses import dataclass, replace
 from typing import Any
 
+from bot_core.foundation.frozen import frozen, replace
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import InvalidInputError, LockedError, StalePlanError
 from rollbackctl.core.gate import Answer
@@ -24,7 +24,7 @@ from rollbackctl.spec.document import Spec
 from rollbackctl.spec.resolve import earlier_run, required_roles
 
 
-@dataclass(frozen=True)
+@frozen
 class Applied:
     """What an apply came to: the plan, and the run's report; None when there was nothing to do."""
 
@@ -113,7 +113,7 @@ def start(session: Session, spec: Spec, shown: PlanDocument, *, saved: bool, all
         return Applied(now, carry_out(context))
 
 
-@dataclass(frozen=True)
+@frozen
 class _Request:
     """What somebody asked to be carried out; see `start`."""
 

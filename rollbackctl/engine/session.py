@@ -1,9 +1,9 @@
 """One call of the tool on a workspace: its runs, its planner, its lock and its new runs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from bot_core.foundation.frozen import frozen
 from rollbackctl import VERSION
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.engine.events import Listener
@@ -16,7 +16,7 @@ from rollbackctl.engine.workspace import Workspace
 from rollbackctl.spec.document import Spec
 
 
-@dataclass(frozen=True)
+@frozen
 class Session:
     """One call of the tool on a workspace.
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic import JsonValue
 
 from bot_core.foundation.atomic_file import sync
 from bot_core.foundation.digest import sha256_hex
+from bot_core.foundation.frozen import frozen
 from bot_core.foundation.safe_file import read_inside_or_none
 from rollbackctl.core.address import Address
 from rollbackctl.core.checkpoint import Checkpoint, Entry, EntryType, beneath, fold
@@ -47,7 +49,7 @@ class Run:
         values = {"id": run, "plan": plan.id}
         binding = Binding(root=workspace.root, spec=spec, fetch=self.fetch, now=workspace.clock, run=values)
         self.kinds = workspace.registry.bind(binding)
-        self.checkpoint = fold(store.entries(run), plan=plan.id, run=run, steps=(step.id for step in plan.steps))
+        self.checkpoint = fold(store.entries(run), plan=plan.id, run=run, steps=self._steps)
         return self
 
     def record(self, kind: EntryType, body: dict[str, JsonValue]) -> Entry:
@@ -61,8 +63,7 @@ class Run:
             body=body,
         )
         self.store.append(self.run, entry)
-        steps = (step.id for step in self.plan.steps)
-        self.checkpoint = fold((entry,), plan=self.plan.id, run=self.run, steps=steps, onto=self.checkpoint)
+        self.checkpoint = fold((entry,), plan=entry.plan, run=self.run, steps=self._steps, onto=self.checkpoint)
         return entry
 
     def fetch(self, digest: str) -> bytes:
@@ -90,12 +91,15 @@ class Run:
 
     def expected(self, address: Address) -> State | None:
         """Return where the run's own steps have left a resource; its state in the base world before the first."""
-        done = [self.checkpoint.begun[step] for step in self.checkpoint.done]
-        last = [begun for begun in done if begun.address == str(address)]
-        return self.parse(address, last[-1].after) if last else self.plan.base[address]
+        left, name = self.checkpoint.left, str(address)
+        return self.parse(address, left[name]) if name in left else self.plan.base[address]
+
+    @cached_property
+    def _steps(self) -> frozenset[str]:
+        return frozenset(step.id for step in self.plan.steps)
 
 
-@dataclass(frozen=True)
+@frozen
 class StepRunner:
     """Makes single steps of a run.
 

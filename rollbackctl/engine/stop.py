@@ -2,15 +2,15 @@
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from bot_core.foundation.atomic_file import make_folder, remove_durable, write_atomic
+from bot_core.foundation.frozen import frozen
 from bot_core.foundation.safe_file import read_inside_or_none
 from rollbackctl.engine.runs import STORE
 
 
-@dataclass(frozen=True)
+@frozen
 class StopRequest:
     """The file `var/rollbackctl/stop-request`; whoever holds the workspace next takes it away."""
 

@@ -1,9 +1,8 @@
 """Leading a run back, and closing one that will not be continued."""
 
-from dataclasses import replace
-
 from pydantic import JsonValue
 
+from bot_core.foundation.frozen import replace
 from rollbackctl.core.address import Address
 from rollbackctl.core.checkpoint import Checkpoint, Entry
 from rollbackctl.core.document import PlanDocument

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from bot_core.ai.validation import artifact_schema_errors
 from bot_core.ai.walk_forward import WalkForward, link_problems, linked_reports, read_walk_forward
 from bot_core.foundation.digest import canonical_digest, sha256_hex
 from bot_core.foundation.errors import BotCoreError, MissingFileError
+from bot_core.foundation.frozen import frozen
 from bot_core.foundation.safe_file import read_inside
 from bot_core.foundation.strict_json import JsonValue, parse_object
 from rollbackctl.core.errors import InvalidInputError
@@ -23,7 +23,7 @@ from rollbackctl.engine.evidence import sign_off_facts
 from rollbackctl.spec.document import Policy
 
 
-@dataclass(frozen=True)
+@frozen
 class Examiner:
     """Examines the versions of one repository; bundles and walk-forward reports are read once.
 

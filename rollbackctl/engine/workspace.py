@@ -4,13 +4,13 @@ import os
 import pwd
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
 from bot_core.foundation.digest import sha256_hex
 from bot_core.foundation.errors import BotCoreError
+from bot_core.foundation.frozen import frozen, replace
 from bot_core.foundation.safe_file import read_inside_or_none
 from rollbackctl.core.errors import InvalidInputError, RollbackError, UsageError
 from rollbackctl.engine.registry import Registry, load_registry
@@ -21,7 +21,7 @@ POLICY_FILE = "config/rollbackctl.yaml"
 MARK = Path("audit", "ai_decision")
 
 
-@dataclass(frozen=True)
+@frozen
 class Actor:
     """Who calls the tool, and from where."""
 
@@ -48,7 +48,7 @@ def account_name(uid: int) -> str:
         return f"uid {uid}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Workspace:
     """A workspace folder with the clock and the person that work on it."""
 

@@ -1,8 +1,8 @@
 """What a gate is: one file that answers whether a phase may begin, from values alone."""
 
-from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from bot_core.foundation.frozen import frozen
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.gate import Verdict
 from rollbackctl.core.observation import Observation
@@ -10,7 +10,7 @@ from rollbackctl.core.plan import Phase, World
 from rollbackctl.spec.document import Policy, Spec
 
 
-@dataclass(frozen=True)
+@frozen
 class Case:
     """What a gate judges.
 

@@ -1,9 +1,9 @@
 """When the plan is done, no name in the workspace leads to the withdrawn model."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from bot_core.foundation.frozen import frozen
 from rollbackctl.core.gate import Answer, Verdict
 from rollbackctl.core.observation import RepositoryFact
 from rollbackctl.core.plan import Phase
@@ -32,7 +32,7 @@ class WithdrawnReachable:
         return Verdict(self.name, self.guards, Answer.PASS, f"no name leads to {withdrawn.version}")
 
 
-@dataclass(frozen=True)
+@frozen
 class _Manifest:
     """A repository's names when the plan is done; `content` is the canonical digest of what each version holds."""
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Protocol
 
 from bot_core.foundation.atomic_file import make_folder, write_atomic
+from bot_core.foundation.frozen import frozen
 from bot_core.foundation.lock import FileLock
 from bot_core.foundation.safe_file import read_inside_or_none
 from rollbackctl.core.facts import Facts
@@ -18,7 +19,7 @@ from rollbackctl.spec.document import Spec
 _LOCK_WAIT_S = 10.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Binding:
     """What ties a kind to one workspace, one rollback plan and, within a run, to that run.
 

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 from bot_core.foundation.atomic_file import append_durable, make_folder
 from bot_core.foundation.errors import BotCoreError
-from bot_core.runtime.journal import TradingDecisionEvent, encode_event
 from bot_core.runtime.journal_scan import scan_journal
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.plan import Desired, Phase
@@ -78,6 +77,8 @@ class DecisionEvent:
         """Append the event; nothing in the journal is ever cut or written twice."""
         if not isinstance(after, EventState) or self.observe(name) == after:
             return
+        from bot_core.runtime.journal import TradingDecisionEvent, encode_event  # a plan only looks
+
         event = TradingDecisionEvent(
             event_type=after.event,
             timestamp=datetime.fromisoformat(after.timestamp),

@@ -1,14 +1,13 @@
 """The retraining schedule: paused while a run holds it, then marked as executed with a person's pause back in force."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import ClassVar
 
 from bot_core.ai.schedule import ScheduleState
-from bot_core.ai.scheduler import change_schedule
 from bot_core.foundation.atomic_file import remove_durable
 from bot_core.foundation.digest import canonical_digest
+from bot_core.foundation.frozen import replace
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.plan import Desired, Phase
 from rollbackctl.core.state import HELD_BY, RUN_TIME, State
@@ -91,6 +90,8 @@ class RetrainingSchedule:
             remove_durable(self._binding.root / name, root=self._binding.root)
             return
         wanted = _schedule(after)
+        from bot_core.ai.scheduler import change_schedule  # a plan only looks
+
         change_schedule(
             self._binding.root / name,
             lambda found: replace(wanted, extra=found.extra if found else {}),
