@@ -43,8 +43,15 @@ class ComplianceSignOffError(BotCoreError):
     """
 
     def __init__(self, pending: Mapping[str, Sequence[Mapping[str, object]]]) -> None:
-        counts = ", ".join(f"{role}: {len(entries)}" for role, entries in sorted(pending.items()) if entries)
-        super().__init__(f"audit reports lack required sign-offs ({counts})")
+        lacking = [(role, entries) for role, entries in sorted(pending.items()) if entries]
+        counts = ", ".join(f"{role}: {len(entries)}" for role, entries in lacking)
+        first = "".join(
+            f"; {role}: {entries[0].get('report_path')} is {entries[0].get('status')}" for role, entries in lacking
+        )
+        super().__init__(
+            f"audit reports lack required sign-offs ({counts}){first}",
+            hint="each role approves or waives them; a rejected report is settled, but not approved",
+        )
         self.pending = pending
 
 
