@@ -44,7 +44,7 @@ def command(
     try:
         with stopping_on_signals(app):
             if release:
-                released = put_back(session, spec, incident)
+                released = put_back(session, spec if plan else None, incident)
                 app.out(render_release(released.report, released.problems))
                 return 0
             held = place(session, spec, incident, reason)
@@ -58,5 +58,5 @@ def command(
         require_acknowledged(*place_of)
     finally:
         known = [str(engine) for engine in engines(*place_of)]
-        app.out(render_hold(held.report, held.holds, problems, exposure, known))
+        app.out(render_hold(held.report, held.holds, problems, exposure, known, map(str, held.absent)))
     return 8 if problems else 0

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from bot_core.foundation.frozen import frozen, replace
 from rollbackctl.core.gate import Outcome, Result, Verdict
-from rollbackctl.core.observation import Fact, HoldFact
+from rollbackctl.core.observation import Fact, Holder, HoldFact
 from rollbackctl.core.plan import Phase
 from rollbackctl.core.state import State
 
@@ -132,6 +132,8 @@ def _fault(checkpoint: Checkpoint, entry: Entry, plan: str, run: str, steps: Con
         return f"entry {entry.seq} is about step {step}, which the plan does not have"
     if entry.type == "done" and step not in checkpoint.begun:
         return f"entry {entry.seq} says that step {step} is done, which has not begun"
+    if entry.type == "released" and not {"address", "hold"} <= entry.body.keys():
+        return f"entry {entry.seq} does not say which hold ends on what"
     if not checkpoint.entries and entry.type != "invocation":
         return f"entry 1 is {entry.type}, not the call that began the run"
     return ""
@@ -175,13 +177,19 @@ def _invocation(body: Mapping[str, Any], at: str) -> Invocation:
 
 @frozen
 class RunRecord:
-    """A run as the fold over all runs needs it; `put_back` are the states that end its holds, by address (JSON)."""
+    """A run as the fold over all runs needs it.
+
+    Attributes:
+        put_back: The states that end its holds, by address (JSON).
+        joins: Addresses that others held already when it was placed.
+    """
 
     run: str
     operation: str
     incident: str | None
     put_back: Mapping[str, JsonValue]
     checkpoint: Checkpoint
+    joins: tuple[str, ...] = ()
 
 
 def holds_in_force(runs: Sequence[RunRecord]) -> tuple[HoldFact, ...]:
@@ -200,7 +208,9 @@ def holds_in_force(runs: Sequence[RunRecord]) -> tuple[HoldFact, ...]:
             begun = record.checkpoint.begun[str(entry.body["step"])]
             _hold_step(holds, record, begun, entry)
         elif entry.type == "released":
-            holds.pop(str(entry.body["address"]), None)
+            _let_go(holds, str(entry.body["address"]), str(entry.body["hold"]))
+        elif entry.seq == 1:
+            _join(holds, record, entry)
     return tuple(holds[address] for address in sorted(holds))
 
 
@@ -212,6 +222,23 @@ def _ordered(checkpoint: Checkpoint) -> Iterable[tuple[int, int, Entry]]:
         yield order, position, entry
 
 
+def _let_go(holds: dict[str, HoldFact], address: str, run: str) -> None:
+    hold = holds.pop(address, None)
+    left = None if hold is None else hold.without(run)
+    if left is not None:
+        holds[address] = left
+
+
+def _join(holds: dict[str, HoldFact], record: RunRecord, entry: Entry) -> None:
+    """A hold counts for what was held already as soon as it is on record; there is nothing to move."""
+    by = record.checkpoint.invocations[0].user
+    holder = Holder(run=record.run, incident=record.incident, since=entry.at, by=by)
+    for address in record.joins:
+        if address in holds:
+            hold = holds[address]
+            holds[address] = hold.model_copy(update={"others": (*hold.others, holder)})
+
+
 def _hold_step(holds: dict[str, HoldFact], record: RunRecord, begun: Begun, entry: Entry) -> None:
     earlier = holds.get(begun.address)
     if begun.phase is Phase.HOLD:
@@ -220,6 +247,7 @@ def _hold_step(holds: dict[str, HoldFact], record: RunRecord, begun: Begun, entr
         if earlier is not None and base == earlier.held:
             base = earlier.base  # placed while the earlier run could not be read, and so taken for what was there
         holds[begun.address] = HoldFact(
+            others=earlier.others if earlier is not None else (),
             address=begun.address,
             base=base,
             held=begun.after,

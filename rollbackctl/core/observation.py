@@ -75,6 +75,15 @@ class VersionFact(Fact):
     served: str | None = None
 
 
+class ServedFact(Fact):
+    """A model that a serving.json names: what it is served as and the canonical digest of its copy's content."""
+
+    model_dir: str
+    name: str
+    sha256: str
+    canonical: str | None
+
+
 class RepositoryFact(Fact):
     """A manifest of the workspace: names and what they resolve to (canonical digest; None = nothing readable)."""
 
@@ -122,21 +131,53 @@ class RunFact(Fact):
     failed_check: bool = False
 
 
-class HoldFact(Fact):
-    """A hold in force: who holds the resource in which state, and what was there before."""
+class Holder(Fact):
+    """Who holds a resource: the run that did so, for which incident, since when."""
 
-    address: str
-    base: JsonValue
-    held: JsonValue
     run: str
     incident: str | None
     since: str
     by: str
+
+
+class HoldFact(Holder):
+    """A hold in force: who holds the resource in which state, and what was there before.
+
+    `others` hold it as well: when the first one lets go, it stays held by the next.
+    """
+
+    address: str
+    base: JsonValue
+    held: JsonValue
     operation: str
+    others: tuple[Holder, ...] = ()
+
+    @property
+    def holders(self) -> tuple[Holder, ...]:
+        """Everybody who holds it, in the order of their coming."""
+        return (self, *self.others)
+
+    @property
+    def incidents(self) -> frozenset[str | None]:
+        """Every incident that it is held for."""
+        return frozenset(holder.incident for holder in self.holders)
+
+    def without(self, run: str) -> "HoldFact | None":
+        """Return what is left of the hold when a run lets go of it; None when nobody else holds it."""
+        others = tuple(other for other in self.others if other.run != run)
+        if self.run != run:
+            return self.model_copy(update={"others": others})
+        if not others:
+            return None
+        first = others[0].model_dump()
+        return self.model_copy(update={**first, "operation": "hold", "others": others[1:]})
 
 
 class Observation(Fact):
-    """Everything that a plan needs to know, as one value; `observe --out` writes it."""
+    """Everything that a plan needs to know, as one value; `observe --out` writes it.
+
+    `outside` are links to folders outside the workspace that hold a manifest or a serving state.
+    """
 
     format_version: Literal["1.0"] = "1.0"
     scope: dict[str, JsonValue]
@@ -145,6 +186,8 @@ class Observation(Fact):
     repository: str
     versions: tuple[VersionFact, ...]
     repositories: tuple[RepositoryFact, ...]
+    served: tuple[ServedFact, ...] = ()
+    outside: tuple[str, ...] = ()
     reports: tuple[ReportFact, ...]
     journal: JournalFact
     checklist: ChecklistFact

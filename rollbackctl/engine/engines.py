@@ -3,7 +3,8 @@
 import time
 from pathlib import Path
 
-from bot_core.ai.serving import EngineAck, is_alive, read_acks, read_serving
+from bot_core.ai.acknowledgement import EngineAck, is_alive, read_acks
+from bot_core.ai.serving import read_serving
 from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.frozen import frozen
 from rollbackctl.core.errors import CheckFailedError

@@ -10,11 +10,10 @@ from bot_core.ai.checklist import post_incident_section
 from bot_core.ai.manifest import Manifest
 from bot_core.ai.reports import AuditReport, read_reports
 from bot_core.ai.reports import SignOff as ReportSignOff
-from bot_core.foundation.digest import canonical_digest, sha256_hex
+from bot_core.foundation.digest import sha256_hex
 from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.safe_file import read_inside, read_inside_or_none
-from bot_core.foundation.strict_json import JsonValue, encode_json, parse_json, parse_object
-from rollbackctl.core.errors import InvalidInputError
+from bot_core.foundation.strict_json import JsonValue, encode_json, parse_object
 from rollbackctl.core.observation import (
     ChecklistFact,
     Observation,
@@ -24,9 +23,8 @@ from rollbackctl.core.observation import (
 )
 from rollbackctl.core.state import content_id
 from rollbackctl.engine.runs import RunStore
+from rollbackctl.engine.search import canonical
 
-_SKIPPED = frozenset({".git", "logs", "node_modules", "rollbackctl", "quarantine", "artifacts"})
-_DEPTH = 5
 _LARGE = 16 << 20
 
 
@@ -78,41 +76,6 @@ def observe_checklist(root: Path, path: str, incident: str) -> ChecklistFact:
     return ChecklistFact(path=path, line=section.line, risk_approved=box is not None and box.is_ticked)
 
 
-def find_manifests(root: Path) -> dict[str, Manifest]:
-    """Find every manifest of model versions in the workspace, by the folder that holds it.
-
-    Raises:
-        InvalidInputError: A file `manifest.json` is not readable: nobody can tell which model it serves.
-    """
-    found: dict[str, Manifest] = {}
-    for folder in sorted(_folders(root, "", 0)):
-        path = f"{folder}/manifest.json" if folder else "manifest.json"
-        data = read_inside_or_none(root, path)
-        if data is None or "versions" not in _object(data, path):
-            continue
-        found[folder or "."] = Manifest.parse(data, path)
-    return found
-
-
-def _object(data: bytes, path: str) -> Mapping[str, object]:
-    try:
-        return parse_object(data, path)
-    except BotCoreError as error:
-        raise InvalidInputError(
-            f"{error.problem}", hint=f"mend {path}: until then nobody can tell which model it serves"
-        ) from error
-
-
-def _folders(root: Path, relative: str, depth: int) -> Iterable[str]:
-    with os.scandir(root / relative) as entries:
-        names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    if ("manifest.json", False) in names:
-        yield relative
-    for name, is_folder in names:
-        if is_folder and depth < _DEPTH and name not in _SKIPPED and not name.startswith("."):
-            yield from _folders(root, f"{relative}/{name}" if relative else name, depth + 1)
-
-
 def repository_fact(root: Path, path: str, manifest: Manifest) -> RepositoryFact:
     """Return a manifest's names and what each version's file holds."""
     return RepositoryFact(
@@ -121,17 +84,10 @@ def repository_fact(root: Path, path: str, manifest: Manifest) -> RepositoryFact
         aliases=dict(sorted(manifest.aliases.items())),
         files={version: manifest.versions[version].file for version in manifest.ordered()},
         resolved={
-            version: _canonical(root, f"{path}/{manifest.versions[version].file}") for version in manifest.ordered()
+            version: canonical(root, f"{path}/{manifest.versions[version].file}") for version in manifest.ordered()
         },
         listed={version: tuple(manifest.versions[version].aliases) for version in manifest.ordered()},
     )
-
-
-def _canonical(root: Path, path: str) -> str | None:
-    try:
-        return canonical_digest(parse_json(read_inside(root, path), path))
-    except BotCoreError:
-        return None
 
 
 def observe_quality_records(root: Path) -> dict[str, str]:

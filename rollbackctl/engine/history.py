@@ -67,7 +67,7 @@ def _read_record(store: RunStore, run: str) -> tuple[RunFact, RunRecord]:
     value = store.plan(run)
     try:
         checkpoint = _fold(store, run, value)
-        record = RunRecord(run, value["operation"], value["incident"], _put_back(value), checkpoint)
+        record = RunRecord(run, value["operation"], value["incident"], _put_back(value), checkpoint, _joins(value))
         return _run_fact(run, value, checkpoint), record
     except (KeyError, TypeError, AttributeError) as error:
         problem = f"{run_folder(run)}/plan.json: a field is missing or wrong: {error}"
@@ -100,6 +100,11 @@ def _put_back(value: dict[str, Any]) -> dict[str, Any]:
     """The states that end this run's holds."""
     states: dict[str, Any] = value["prior_state"] | value["facts"].get("put_back", {})
     return states
+
+
+def _joins(value: dict[str, Any]) -> tuple[str, ...]:
+    """What a hold found held already."""
+    return tuple(value["facts"].get("joins", ()))
 
 
 def _run_fact(run: str, value: dict[str, Any], checkpoint: Checkpoint) -> RunFact:

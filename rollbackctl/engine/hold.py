@@ -11,7 +11,7 @@ from bot_core.foundation.frozen import frozen, replace
 from rollbackctl.core.address import Address
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import InvalidInputError, LockedError, PartlyHeldError, RollbackError, UsageError
-from rollbackctl.core.observation import ChecklistFact, HoldFact, JournalFact, Observation
+from rollbackctl.core.observation import ChecklistFact, HoldFact, JournalFact, Observation, RunFact
 from rollbackctl.core.plan import Change, Desired, Phase, Plan, Target, constant
 from rollbackctl.core.planner import make_steps
 from rollbackctl.core.report import Report
@@ -39,11 +39,13 @@ class Held:
         report: The run that placed it; None when everything was held already.
         holds: Every hold in force afterwards.
         problems: What could not be held, with the reason; the rest is held all the same.
+        absent: Resources that do not exist here, so that there is nothing to hold.
     """
 
     report: Report | None
     holds: tuple[HoldFact, ...]
     problems: tuple[str, ...] = ()
+    absent: tuple[Address, ...] = ()
 
 
 def hold_targets(kinds: Mapping[str, Kind], spec: Spec) -> dict[Address, Target]:
@@ -64,7 +66,8 @@ def _holds_of(kind: Kind, spec: Spec) -> Iterable[Desired]:
 def place(session: Session, spec: Spec, incident: str | None, reason: str) -> Held:
     """Hold everything that can be held; a live run is asked to stop after its current step first.
 
-    It is never refused: what cannot be read is named, and the rest is held. After a crash the same call goes on.
+    It is never refused: what cannot be read is named, and the rest is held. What another incident holds already is held
+    for this one too, and stays held when the other lets go. After a crash the same call goes on.
 
     Raises:
         LockedError: Somebody holds the workspace and did not stop in time.
@@ -79,16 +82,16 @@ def place(session: Session, spec: Spec, incident: str | None, reason: str) -> He
             except PartlyHeldError as error:
                 return Held(None, _history(session)[0].holds, tuple(problem.text for problem in error.problems))
             history, problems = _history(session)
-        document, broken = _hold_document(session, spec, incident, reason, history)
+        document, absent, broken = _hold_document(session, spec, incident, reason, history)
         problems += broken
-        if not any(step.phase is Phase.HOLD for step in document.plan.steps):
-            return Held(None, history.holds, tuple(problems))
+        if "joins" not in document.plan.facts and not any(step.phase is Phase.HOLD for step in document.plan.steps):
+            return Held(None, history.holds, tuple(problems), absent)
         report = None
         try:
             report = carry_out_operation(session, spec, document, history, name_holder)
         except PartlyHeldError as error:
             problems += [problem.text for problem in error.problems]
-        return Held(report, _history(session)[0].holds, tuple(problems))
+        return Held(report, _history(session)[0].holds, tuple(problems), absent)
 
 
 def _lock_after_stop(session: Session, stack: ExitStack) -> Callable[[], None]:
@@ -100,8 +103,12 @@ def _lock_after_stop(session: Session, stack: ExitStack) -> Callable[[], None]:
             name_holder: Callable[[], None] = stack.enter_context(
                 session.store.lock(session.holder("hold"), _ASK_AGAIN_S)
             )
-        except LockedError:
+        except LockedError as error:
             if time.monotonic() >= end:
+                error.hint = (
+                    "it was asked to stop and does not answer; end that process (kill -KILL PID: a run can always be "
+                    "continued), then: rollbackctl hold"
+                )
                 raise
             session.stop.ask(f"{actor.user}@{actor.host}")
         else:
@@ -117,12 +124,12 @@ def _history(session: Session) -> tuple[History, list[str]]:
 
 def _hold_document(
     session: Session, spec: Spec, incident: str | None, reason: str, history: History
-) -> tuple[PlanDocument, list[str]]:
+) -> tuple[PlanDocument, tuple[Address, ...], list[str]]:
     kinds = session.workspace.registry.bind(plan_binding(session.workspace, spec))
     in_force = {hold.address: hold for hold in history.holds}
     base: dict[Address, State | None] = {}
     desired: dict[Address, tuple[Desired, ...]] = {}
-    problems = []
+    joins, absent, problems = [], [], []
     for address, target in hold_targets(kinds, spec).items():
         kind = kinds[address.kind]
         try:
@@ -134,10 +141,22 @@ def _hold_document(
         if hold is None or session.planner.beneath(hold, now) == now:
             base[address] = now
             desired[address] = (Desired(address.name, Phase.HOLD, target),)
+            absent += [address] if target(now) is None else []
+        elif incident is not None and incident not in hold.incidents:
+            joins.append(str(address))
     metadata = {"reason": reason, "run": RUN_ID, "actor": RUN_ACTOR} | ({"incident": incident} if incident else {})
-    return operation_document(
-        session, spec, "hold", incident, base, desired, "ai_model_hold_placed", metadata, {}
-    ), problems
+    made = operation_document(
+        session,
+        spec,
+        "hold",
+        incident,
+        base,
+        desired,
+        "ai_model_hold_placed",
+        metadata,
+        {"joins": [*joins]} if joins else {},
+    )
+    return made, tuple(absent), problems
 
 
 def operation_document(
@@ -225,8 +244,15 @@ def continue_operation(session: Session, history: History, name_holder: Callable
     return carry_out(_context(session, spec, document, fact.run, history, name_holder))
 
 
-def release(session: Session, spec: Spec, incident: str | None = None) -> Held:
+def release(session: Session, spec: Spec | None, incident: str | None = None) -> Held:
     """Put back what was beneath every hold, and record it. A resource that somebody changed while it was held stays.
+
+    What another incident holds as well stays held for that one.
+
+    Args:
+        session: The session.
+        spec: Says where things are; None: what the hold itself was told.
+        incident: Whose holds; None: the only one's.
 
     Raises:
         LockedError: Every hold belongs to a run that is not finished; those that others laid on it can be released.
@@ -238,12 +264,11 @@ def release(session: Session, spec: Spec, incident: str | None = None) -> Held:
         if history.unfinished is not None and history.unfinished.operation == "release":
             return Held(continue_operation(session, history, name_holder), ())
         fact = history.unfinished
-        history = replace(history, holds=tuple(h for h in history.holds if fact is None or h.run != fact.run))
-        if incident is not None:
-            history = replace(history, holds=tuple(h for h in history.holds if h.incident in (None, incident)))
-        elif len({hold.incident for hold in history.holds}) > 1:
-            names = ", ".join(sorted({str(hold.incident) for hold in history.holds}))
+        if incident is None and len(incidents := {name for hold in history.holds for name in hold.incidents}) > 1:
+            names = ", ".join(sorted(map(str, incidents)))
             raise UsageError(f"several incidents hold: {names}", hint="rollbackctl hold --release --incident ID")
+        ended = {hold.address: _ended(hold, incident, fact) for hold in history.holds}
+        history = replace(history, holds=tuple(hold for hold in history.holds if ended[hold.address]))
         if fact is not None and not history.holds:
             raise LockedError(
                 f"the holds belong to run {fact.run}, which is not finished",
@@ -252,33 +277,53 @@ def release(session: Session, spec: Spec, incident: str | None = None) -> Held:
             )
         if not history.holds:
             return Held(None, ())
-        document, changed = _release_document(session, spec, history)
+        spec = spec or _spec_of(session, history.holds[0].run)
+        document, left = _release_document(session, spec, history, ended, incident)
         report = carry_out_operation(session, spec, document, history, name_holder)
         run = Run.open(session.workspace, session.store, document, spec, report.run)
-        for hold in changed:
-            run.record("released", {"address": hold.address, "hold": hold.run})
-        notes = tuple(f"{hold.address} was changed while it was held; it stays as it is" for hold in changed)
-        return Held(report, session.history().holds, notes)
+        for address in left:
+            for holder in ended[address]:
+                run.record("released", {"address": address, "hold": holder})
+        return Held(report, session.history().holds, tuple(f"{address} {why}" for address, why in left.items()))
 
 
-def _release_document(session: Session, spec: Spec, history: History) -> tuple[PlanDocument, list[HoldFact]]:
+def _ended(hold: HoldFact, incident: str | None, unfinished: RunFact | None) -> tuple[str, ...]:
+    """The runs that let go of a resource when an incident's holds end; never one that is still at work."""
+    at_work = None if unfinished is None else unfinished.run
+    own = (None, incident)
+    return tuple(h.run for h in hold.holders if h.run != at_work and (incident is None or h.incident in own))
+
+
+def _spec_of(session: Session, run: str) -> Spec:
+    """What a hold was told of where things are."""
+    return stored_spec(read_run(session.store, run, session.workspace.registry.states)[0].plan)
+
+
+def _release_document(
+    session: Session, spec: Spec, history: History, ended: Mapping[str, tuple[str, ...]], incident: str | None
+) -> tuple[PlanDocument, dict[str, str]]:
+    """Make the plan of a release; also what stays as it is, by address, with the reason."""
     kinds = session.workspace.registry.bind(plan_binding(session.workspace, spec))
     base: dict[Address, State | None] = {}
     desired: dict[Address, tuple[Desired, ...]] = {}
-    changed: list[HoldFact] = []
+    left: dict[str, str] = {}
     for hold in history.holds:
         address = Address.parse(hold.address)
+        staying = sorted(str(name) for name in hold.incidents - {None, incident})
+        if len(ended[hold.address]) <= len(hold.others):
+            left[hold.address] = f"stays held for {', '.join(staying) or 'a run that is not finished'}"
+            continue
         now = kinds[address.kind].observe(address.name)
         beneath = session.planner.beneath(hold, now)
         if beneath == now:
-            changed.append(hold)
+            left[hold.address] = "was changed while it was held; it stays as it is"
             continue
         if address.kind == "serving":
             refuse_quarantined(session.workspace.root, address, beneath)
         base[address] = now
         desired[address] = (Desired(address.name, Phase.RELEASE, constant(beneath)),)
-    incident = history.holds[0].incident
-    holds = ", ".join(sorted({hold.run for hold in history.holds}))
+    holds = ", ".join(sorted({run for hold in history.holds for run in ended[hold.address]}))
+    incident = incident or history.holds[0].incident
     metadata = {"holds": holds, "run": RUN_ID, "actor": RUN_ACTOR} | ({"incident": incident} if incident else {})
     event = "ai_model_hold_released"
-    return operation_document(session, spec, "release", incident, base, desired, event, metadata, {}), changed
+    return operation_document(session, spec, "release", incident, base, desired, event, metadata, {}), left

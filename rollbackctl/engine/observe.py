@@ -13,7 +13,6 @@ from rollbackctl.core.observation import Observation, VersionFact
 from rollbackctl.core.plan import Desired
 from rollbackctl.core.state import State, state_json
 from rollbackctl.engine.evidence import (
-    find_manifests,
     observe_checklist,
     observe_quality_records,
     observe_reports,
@@ -22,6 +21,7 @@ from rollbackctl.engine.evidence import (
 from rollbackctl.engine.history import History
 from rollbackctl.engine.journal_index import observe_journal, served_versions
 from rollbackctl.engine.registry import Registry
+from rollbackctl.engine.search import find_manifests, read_served, search
 from rollbackctl.engine.versions import Examiner, hmac_keys
 from rollbackctl.engine.workspace import Workspace
 from rollbackctl.kinds import Binding, Kind
@@ -82,7 +82,8 @@ def collect_desired(
 def observe_evidence(workspace: Workspace, spec: Spec, history: History) -> Observation:
     """Read everything but the states of resources."""
     root, repository = workspace.root, spec.spec.model.repository
-    manifests = find_manifests(root)
+    found = search(root)
+    manifests = find_manifests(root, found)
     if repository not in manifests:
         raise InvalidInputError(
             f"{repository}/manifest.json does not exist",
@@ -98,6 +99,8 @@ def observe_evidence(workspace: Workspace, spec: Spec, history: History) -> Obse
         repository=repository,
         versions=versions,
         repositories=tuple(repository_fact(root, path, manifest) for path, manifest in manifests.items()),
+        served=read_served(root, found, {fact.sha256: fact.canonical for fact in versions if fact.sha256}),
+        outside=found.outside,
         reports=observe_reports(root),
         journal=journal.fact,
         checklist=observe_checklist(root, spec.spec.compliance.checklist, spec.metadata.incident),

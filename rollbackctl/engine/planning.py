@@ -1,6 +1,6 @@
 """From a rollback plan and an observation to a plan: nothing here reads or writes anything."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ class Planner:
             trigger=_trigger(facts, observation),
             left_alone=facts.left_alone,
             undo=_undo_preview(changes, facts.withdrawn),
-            diagnostics=_diagnostics(spec, observation, self.registry, settled=settled),
+            diagnostics=_diagnostics(spec, observation, self.registry, base, settled=settled),
             settled_by=earlier.run if settled and earlier else None,
         )
 
@@ -139,9 +139,14 @@ class Planner:
     def _refuse_changed_spec(spec: Spec, observation: Observation) -> None:
         earlier = earlier_run(spec, observation)
         if earlier is not None and earlier.spec_digest != content_id(spec.to_json()):
+            hint = "give the changed plan a new metadata.name"
+            if earlier.status == "unfinished":
+                hint = (
+                    f"continue the run with the plan as it was\nor close it: rollbackctl abandon {earlier.run} "
+                    f"--reason TEXT; then {hint}"
+                )
             raise InvalidInputError(
-                f"run {earlier.run} was made from another version of the rollback plan {spec.metadata.name}",
-                hint="give the changed plan a new metadata.name",
+                f"run {earlier.run} was made from another version of the rollback plan {spec.metadata.name}", hint=hint
             )
 
     def _gates(self, spec: Spec) -> tuple[tuple[Phase, str], ...]:
@@ -179,6 +184,17 @@ def _pure_binding(spec: Spec) -> Binding:
     return Binding(root=Path("/nonexistent"), spec=spec, fetch=refuse, now=refuse)
 
 
+def _hold_words(hold: HoldFact, incident: str | None, base: Container[Address]) -> str:
+    """Say who holds a resource, and what that means for a plan of an incident."""
+    word = "this plan takes the hold over"
+    if hold.incidents - {None, incident}:
+        word = "this plan may not touch it"
+    elif Address.parse(hold.address) not in base:
+        word = "this plan does not move it, and it stays held until: rollbackctl hold --release"
+    holders = " and ".join(f"{holder.run} for {holder.incident or 'no incident'}" for holder in hold.holders)
+    return f"held by {holders}; {word}"
+
+
 def _inputs(facts: Facts, observation: Observation, spec: Spec) -> dict[str, str]:
     """Digests of the files that this plan rests on: artifacts, bundles, walk-forward and pinned reports, thresholds."""
     wanted = {spec.spec.serving.thresholds} if spec.spec.serving.thresholds else set()
@@ -210,15 +226,14 @@ def names_of(version: Pinned) -> frozenset[str]:
     return frozenset({version.version, version.sha256, version.canonical, version.source} - {""})
 
 
-def _diagnostics(spec: Spec, observation: Observation, registry: Registry, *, settled: bool) -> tuple[str, ...]:
+def _diagnostics(
+    spec: Spec, observation: Observation, registry: Registry, base: Container[Address], *, settled: bool
+) -> tuple[str, ...]:
     incident = spec.metadata.incident
     notes = []
-    for run, group in groupby(sorted(observation.holds, key=lambda h: h.run), key=lambda h: h.run):
-        held = list(group)
-        own = held[0].incident in (None, incident)
-        word = "this plan takes the hold over" if own else "this plan may not touch it"
-        names = ", ".join(hold.address for hold in held)
-        notes.append(f"held by {run} for {held[0].incident or 'no incident'}; {word}: {names}")
+    words = {hold.address: _hold_words(hold, incident, base) for hold in observation.holds}
+    for whom, group in groupby(sorted(observation.holds, key=lambda h: words[h.address]), lambda h: words[h.address]):
+        notes.append(f"{whom}: {', '.join(hold.address for hold in group)}")
     if settled and any(hold.incident in (None, incident) for hold in observation.holds):
         notes.append("the holds are still in place; release them: rollbackctl hold --release")
     unfinished = next((run for run in observation.runs if run.status == "unfinished"), None)

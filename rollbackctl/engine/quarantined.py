@@ -6,14 +6,11 @@ from typing import Any
 
 from bot_core.ai.manifest import Manifest
 from bot_core.ai.quarantine import read_quarantines
-from bot_core.foundation.digest import canonical_digest
 from bot_core.foundation.errors import BotCoreError
-from bot_core.foundation.safe_file import read_inside
-from bot_core.foundation.strict_json import parse_json
 from rollbackctl.core.address import Address
 from rollbackctl.core.errors import GateBlockedError
 from rollbackctl.core.state import State, state_json
-from rollbackctl.engine.evidence import find_manifests
+from rollbackctl.engine.search import canonical, find_manifests
 
 
 def refuse_quarantined(root: Path, serving: Address, beneath: State | None) -> None:
@@ -37,7 +34,7 @@ def refuse_quarantined(root: Path, serving: Address, beneath: State | None) -> N
         for name, model in fields["models"].items()
     }
     named = {place: path for path, manifest in manifests.items() for place, path in _names(path, manifest)}
-    found = [place for place, path in sorted((served | named).items()) if _canonical(root, path) in quarantined]
+    found = [place for place, path in sorted((served | named).items()) if canonical(root, path) in quarantined]
     if found:
         raise GateBlockedError(
             "\n".join(["it would put a quarantined model back to work", *(f"  {place}" for place in found)]),
@@ -54,10 +51,3 @@ def _names(path: str, manifest: Manifest) -> Iterator[tuple[str, str]]:
         except BotCoreError:
             continue  # it leads nowhere
         yield f"{path}: {label} ({version})", f"{path}/{manifest.versions[version].file}"
-
-
-def _canonical(root: Path, path: str) -> str | None:
-    try:
-        return canonical_digest(parse_json(read_inside(root, path), path))
-    except BotCoreError:
-        return None

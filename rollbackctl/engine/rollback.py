@@ -141,7 +141,7 @@ def _checked(session: Session, request: _Request) -> tuple[PlanDocument, Observa
         else:
             again = "look at it again: rollbackctl plan PLAN"
             require_same(shown.plan, now.plan, kinds, "the world changed while the plan was shown", again)
-        _refuse_foreign_holds(history, spec)
+        refuse_foreign_holds(history, spec.metadata.incident)
         # A plan that was carried out before begins again only if it can restore: its target may be quarantined now.
         needed = (Phase.SECURE, Phase.RESTORE) if earlier_run(spec, observation) else (Phase.SECURE,)
         _require_gates(now, tuple(Phase) if request.all_or_nothing else needed, spec)
@@ -162,8 +162,8 @@ def resume(session: Session, fact: RunFact) -> Applied:
             raise LockedError(f"run {fact.run} was ended meanwhile", hint="look: rollbackctl status")
         document, _ = read_run(session.store, fact.run, session.workspace.registry.states)
         stored = stored_spec(document.plan)
-        _require_policy(session, document.plan)
-        _refuse_foreign_holds(history, stored)
+        _require_policy(session, document.plan, fact.run)
+        refuse_foreign_holds(history, stored.metadata.incident)
         observation = observe_evidence(session.workspace, stored, history)
         context = Context(
             run=Run.open(session.workspace, session.store, document, stored, fact.run),
@@ -183,11 +183,12 @@ def stored_spec(plan: Plan) -> Spec:
     return Spec.model_validate_json(json.dumps(dict(plan.spec)))
 
 
-def _require_policy(session: Session, plan: Plan) -> None:
+def _require_policy(session: Session, plan: Plan, run: str) -> None:
     if plan.policy != session.workspace.policy_digest:
         raise InvalidInputError(
             "the firm's policy has changed since the run began",
-            hint="put the policy back, or abandon the run and plan again",
+            hint="put config/rollbackctl.yaml back and apply again\n"
+            f"or close the run, then plan again: rollbackctl abandon {run} --reason TEXT",
         )
 
 
@@ -203,14 +204,21 @@ def _require_gates(document: PlanDocument, phases: tuple[Phase, ...], spec: Spec
         raise error
 
 
-def _refuse_foreign_holds(history: History, spec: Spec) -> None:
+def refuse_foreign_holds(history: History, incident: str | None) -> None:
+    """See that nothing is held for another incident.
+
+    Raises:
+        LockedError: Something is; it names the resource and who holds it.
+    """
     for hold in history.holds:
-        if hold.incident not in (None, spec.metadata.incident):
-            raise LockedError(
-                f"{hold.address} is held for {hold.incident} by {hold.by} since {hold.since} (run {hold.run})",
-                hint=f"make the plan for {hold.incident}; or, if that incident is over, put back what was: "
-                "rollbackctl hold --release",
-            )
+        for holder in hold.holders:
+            if holder.incident not in (None, incident):
+                raise LockedError(
+                    f"{hold.address} is held for {holder.incident} by {holder.by} since {holder.since} "
+                    f"(run {holder.run})",
+                    hint=f"make the plan for {holder.incident}; or, if that incident is over, let go of it: "
+                    f"rollbackctl hold --release --incident {holder.incident}",
+                )
 
 
 def _require_same_verdict(session: Session, spec: Spec, shown: PlanDocument, observation: Observation) -> None:

@@ -198,7 +198,7 @@ class FileRunStore:
         self._make(path.parent)
         if read_inside_or_none(self._root, self._path(run, name)) != data:
             write_atomic(path, data, root=self._root, mode=self._mode)
-            self._share(path)
+        self._share(path)  # also one that a killed predecessor of this account has left closed
 
     def get(self, run: str, name: str) -> bytes | None:
         """Return a document of a run; None when there is none."""
@@ -231,9 +231,12 @@ class FileRunStore:
             os.chmod(path, 0o2770)  # noqa: S103 - the operators share it
 
     def _share(self, path: Path) -> None:
-        if stat.S_IMODE(os.stat(path).st_mode) != self._mode:
+        status = os.stat(path)
+        if status.st_uid != os.geteuid():
+            return
+        if stat.S_IMODE(status.st_mode) != self._mode:
             os.chmod(path, self._mode)
-        if self._gid is not None and os.stat(path).st_gid != self._gid:
+        if self._gid is not None and status.st_gid != self._gid:
             os.chown(path, -1, self._gid)
 
     def _refuse_unsafe(self) -> None:

@@ -6,8 +6,8 @@ from rollbackctl.core.errors import RollbackError
 from rollbackctl.core.report import make_report
 from rollbackctl.core.status import Status
 from rollbackctl.engine.engines import engines
-from rollbackctl.engine.evidence import find_manifests
 from rollbackctl.engine.history import read_run
+from rollbackctl.engine.search import find_manifests
 from rollbackctl.engine.session import Session
 
 

@@ -15,7 +15,7 @@ from rollbackctl.core.state import RUN_ACTOR, RUN_ID, State, state_json
 from rollbackctl.engine.history import History, read_run
 from rollbackctl.engine.hold import carry_out_operation, continue_operation, hold_targets, operation_document
 from rollbackctl.engine.observe import plan_binding
-from rollbackctl.engine.rollback import stored_spec, unfinished_error
+from rollbackctl.engine.rollback import refuse_foreign_holds, stored_spec, unfinished_error
 from rollbackctl.engine.session import Session, next_order
 from rollbackctl.spec.document import Spec
 
@@ -80,6 +80,7 @@ def carry_out_undo(session: Session, document: PlanDocument, spec: Spec) -> Repo
             return continue_operation(session, history, name_holder)
         if unfinished is not None and unfinished.run != undone:
             raise unfinished_error(unfinished)
+        refuse_foreign_holds(history, document.plan.incident)
         _close(session, history, undone, "undone", {"by": "undo"})
         return carry_out_operation(session, spec, document, session.history(), name_holder)
 
@@ -99,7 +100,10 @@ def abandon(session: Session, name: str, reason: str) -> tuple[RunFact, tuple[Ho
         history = session.history()
         fact = history.run(name)
         if fact.status != "unfinished":
-            raise InvalidInputError(f"run {fact.run} is {fact.status}", hint="only an unfinished run can be abandoned")
+            raise InvalidInputError(
+                f"run {fact.run} is {fact.status}; only an unfinished run can be abandoned",
+                hint=f"lead it back: rollbackctl undo {fact.run}\nsee all: rollbackctl runs",
+            )
         _close(session, history, fact.run, "abandoned", {"reason": reason})
         return fact, session.history().holds
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from bot_core.ai.artifact import ModelArtifact
-from bot_core.ai.bundle import BundleContent, find_bundle_folders, judge, read_bundle
+from bot_core.ai.attestation import BundleContent, find_bundle_folders, judge, read_bundle
 from bot_core.ai.codec import build_scorer
 from bot_core.ai.manifest import Manifest
 from bot_core.ai.quarantine import Quarantine, read_quarantines

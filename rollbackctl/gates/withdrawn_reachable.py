@@ -26,8 +26,12 @@ class WithdrawnReachable:
             manifest = _own(case, repository) if is_own else _deployed(case, repository)
             places += [f"{repository.path}: {name}" for name in manifest.names_of(withdrawn.canonical)]
         reasons = tuple(f"{place} would still lead to {withdrawn.version}" for place in places)
+        reasons += tuple(
+            f"{link} is a link out of the workspace; nobody can tell whether it leads to {withdrawn.version}"
+            for link in case.observation.outside
+        )
         if reasons:
-            summary = f"{withdrawn.version} stays reachable under {len(reasons)} names"
+            summary = f"{withdrawn.version} stays reachable under {len(reasons)} name{'s' * (len(reasons) > 1)}"
             return Verdict(self.name, self.guards, Answer.BLOCK, summary, reasons)
         return Verdict(self.name, self.guards, Answer.PASS, f"no name leads to {withdrawn.version}")
 
@@ -58,12 +62,16 @@ def _end(case: Case, kind: str) -> dict[str, dict[str, Any] | None]:
 
 
 def _served(case: Case) -> Iterator[str]:
-    withdrawn = case.facts.withdrawn
-    digests = {fact.sha256 for fact in case.observation.versions if fact.canonical == withdrawn.canonical}
-    for model_dir, end in _end(case, "serving").items():
-        for name, model in sorted(end["models"].items()) if end else ():
-            if model["sha256"] in digests | {withdrawn.sha256}:
-                yield f"serving/{model_dir}: served model {name}"
+    """Whatever holds the same content counts, however its file is laid out; also in folders that the plan leaves."""
+    withdrawn, ends = case.facts.withdrawn, _end(case, "serving")
+    same = [fact.sha256 for fact in case.observation.versions if fact.canonical == withdrawn.canonical]
+    same += [fact.sha256 for fact in case.observation.served if fact.canonical == withdrawn.canonical]
+    named = {(fact.model_dir, fact.name): fact.sha256 for fact in case.observation.served if fact.model_dir not in ends}
+    for model_dir, end in ends.items():
+        named |= {(model_dir, name): model["sha256"] for name, model in end["models"].items()} if end else {}
+    for (model_dir, name), digest in sorted(named.items()):
+        if digest in (*same, withdrawn.sha256):
+            yield f"serving/{model_dir}: served model {name}"
 
 
 def _own(case: Case, repository: RepositoryFact) -> _Manifest:

@@ -16,6 +16,7 @@ def render_hold(
     problems: Iterable[str],
     exposure: Iterable[str],
     engines: Sequence[str],
+    absent: Iterable[str] = (),
 ) -> str:
     """Return what is held, what could not be, and what is still open in the market."""
     head = f"Held by run {plain(report.run)}." if report else "Already held; nothing was changed."
@@ -24,6 +25,10 @@ def render_hold(
         head = "Held, but not everything." if holds else "Nothing could be held."
     lines = [head, *render_holds(holds)]
     lines += [f"  PROBLEM: {plain(problem)}" for problem in listed]
+    lines += [
+        f"  {plain(address)} does not exist, so there is nothing to hold; if it lies elsewhere: rollbackctl hold PLAN"
+        for address in absent
+    ]
     open_lines = [f"  {plain(line)}" for line in exposure]
     if open_lines:
         lines += ["Open exposure", *open_lines]
@@ -37,12 +42,9 @@ def render_hold(
 
 def render_release(report: Report | None, notes: Iterable[str]) -> str:
     """Return what was put back."""
-    lines = [
-        f"Released by run {plain(report.run)}; what was there before the hold is back."
-        if report
-        else "Nothing is held."
-    ]
-    lines += [f"  {plain(note)}" for note in notes]
+    listed = [f"  {plain(note)}" for note in notes]
+    end = "this is not as it was before:" if listed else "what was there before the hold is back."
+    lines = [f"Released by run {plain(report.run)}; {end}" if report else "Nothing is held.", *listed]
     lines.append("Next: rollbackctl status")
     return "\n".join(lines) + "\n"
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from rollbackctl.core.observation import HoldFact, RunFact
+from rollbackctl.core.observation import Holder, HoldFact, RunFact
 from rollbackctl.core.plan import Phase
 from rollbackctl.core.report import Report
 from rollbackctl.render.escape import plain
@@ -107,9 +107,15 @@ def render_runs(facts: Iterable[RunFact]) -> str:
 
 def render_holds(holds: Iterable[HoldFact]) -> Iterator[str]:
     """Return the holds in force, grouped by the run that placed them."""
-    for run, group in groupby(sorted(holds, key=lambda hold: (hold.run, hold.address)), key=lambda hold: hold.run):
+    for _, group in groupby(sorted(holds, key=lambda hold: (hold.run, hold.address)), key=lambda hold: hold.run):
         held = list(group)
         first = min(held, key=lambda hold: hold.since)
-        whom = f"{plain(first.by)} since {shown(first.since)} for {plain(first.incident or 'no incident')}"
-        yield f"  by {whom} (run {plain(run)})"
-        yield from (f"    {plain(hold.address)}" for hold in held)
+        yield f"  by {_whom(first)}"
+        for hold in held:
+            yield f"    {plain(hold.address)}"
+            yield from (f"      also by {_whom(other)}" for other in hold.others)
+
+
+def _whom(holder: Holder) -> str:
+    incident = plain(holder.incident or "no incident")
+    return f"{plain(holder.by)} since {shown(holder.since)} for {incident} (run {plain(holder.run)})"

@@ -36,6 +36,11 @@ def _check_optional_path(path: str | None) -> str | None:
     return None if path is None else _check_path(path)
 
 
+def _check_paths(paths: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """Check each of several paths; a word, such as `all`, is none."""
+    return paths if isinstance(paths, str) else tuple(map(_check_path, paths))
+
+
 class Document(BaseModel):
     """Base of every section: frozen, strict, unknown keys refused."""
 
@@ -93,6 +98,7 @@ class Model(Document):
     quarantine: bool = True
 
     _repository = field_validator("repository")(_check_path)
+    _deployed = field_validator("deployed")(_check_paths)
 
 
 class Serving(Document):

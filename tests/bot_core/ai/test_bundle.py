@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from bot_core.ai.artifact import ModelArtifact
+from bot_core.ai.attestation import attest, find_bundle_folders
 from bot_core.ai.bundle import (
     ModelArtifactIntegrityError,
-    attest,
-    find_bundle_folders,
     generate_model_artifact_bundle,
     load_model_artifact_bundle,
 )
@@ -183,15 +182,33 @@ def test_a_link_in_a_bundle_fails(root):
     assert attested(root, raw_artifact()).state == "failed"
 
 
-def test_bundle_folders_are_found_and_stray_files_and_links_passed_over(root):
+def test_bundle_folders_are_found_and_stray_files_passed_over(root):
     models = root / "audit/ai_decision/models"
     (models / "README.txt").write_text("x")
     (models / "decision-core" / "notes.txt").write_text("x")
     (models / "decision-core" / "empty").mkdir()
-    (models / "decision-core" / "link").symlink_to(root / V9)
+    (models / "decision-core" / "gone").symlink_to(root / "nowhere")
 
     assert find_bundle_folders(root) == (V9, V10)
     assert find_bundle_folders(root / "nowhere-yet") == ()
+
+
+@pytest.mark.parametrize("linked", [V9, "audit/ai_decision/models/decision-core", "audit/ai_decision/models"])
+def test_what_lies_behind_a_link_attests_nothing(root, linked):
+    (root / linked).rename(root / "elsewhere")
+    (root / linked).symlink_to(root / "elsewhere")
+
+    attestation = attested(root, raw_artifact())
+
+    assert linked in find_bundle_folders(root)
+    assert (attestation.state, attestation.folder) == ("failed", linked)
+    assert attestation.problems == ("it is a link; what it holds is not looked at",)
+
+
+def test_a_link_beside_an_artifacts_own_bundle_does_no_harm(root):
+    (root / "audit/ai_decision/models/decision-core/link").symlink_to(root / V10)
+
+    assert attested(root, raw_artifact()).state == "attested"
 
 
 # --- making and loading

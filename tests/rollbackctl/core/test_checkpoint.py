@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollbackctl.core.checkpoint import Begun, Checkpoint, Entry, Invocation, RunRecord, beneath, fold, holds_in_force
+from rollbackctl.core.checkpoint import (
+    Begun,
+    Checkpoint,
+    Entry,
+    EntryFaultError,
+    Invocation,
+    RunRecord,
+    beneath,
+    fold,
+    holds_in_force,
+)
 from rollbackctl.core.gate import Answer, Outcome, Result, Verdict
 from rollbackctl.core.observation import HoldFact
 from rollbackctl.core.plan import Phase
@@ -48,8 +58,9 @@ def record(
     operation: str = "rollback",
     incident: str | None = "INC-1",
     hour: int = 8,
+    joins: tuple[str, ...] = (),
 ) -> RunRecord:
-    return RunRecord(run, operation, incident, put_back, folded(journal(run, *lines, hour=hour), run))
+    return RunRecord(run, operation, incident, put_back, folded(journal(run, *lines, hour=hour), run), joins)
 
 
 def test_a_journal_adds_up_to_what_was_begun_and_done() -> None:
@@ -85,12 +96,12 @@ def test_nothing_adds_up_to_an_unfinished_run_that_begins_at_one() -> None:
     ("kind", "status"), [("finished", "finished"), ("abandoned", "abandoned"), ("undone", "undone")]
 )
 def test_a_run_ends_in_the_way_its_last_word_says(kind: str, status: str) -> None:
-    assert folded(journal("r1", call(1), (kind, {}), ("released", {"address": SERVING}))).status == status
+    assert folded(journal("r1", call(1), (kind, {}), ("released", {"address": SERVING, "hold": "h1"}))).status == status
 
 
 @pytest.mark.parametrize("kind", ["stopped", "failed", "verified", "released"])
 def test_a_stop_does_not_end_a_run(kind: str) -> None:
-    assert folded(journal("r1", call(1), (kind, {"address": SERVING}))).status == "unfinished"
+    assert folded(journal("r1", call(1), (kind, {"address": SERVING, "hold": "h1"}))).status == "unfinished"
 
 
 def test_a_finished_run_may_be_undone() -> None:
@@ -115,6 +126,11 @@ def test_the_last_answer_of_a_check_counts() -> None:
     assert before.outcomes == {"probe": Outcome("probe", Result.FAIL, "0.4")}
     assert not after.has_failed_check
     assert not Checkpoint().has_failed_check
+
+
+def test_a_release_that_does_not_say_whose_hold_ends_is_refused() -> None:
+    with pytest.raises(EntryFaultError, match="entry 2 does not say which hold ends on what"):
+        folded(journal("r1", call(1), ("released", {"address": SERVING})))
 
 
 def test_a_run_is_verified_when_its_journal_says_so() -> None:
@@ -250,9 +266,60 @@ def test_the_end_of_a_run_hands_its_holds_on(end: str) -> None:
 
 
 def test_a_hold_that_is_released_by_a_person_is_over() -> None:
-    lines = (*move("s1", "hold", SERVING, "held"), ("finished", {}), call(2), ("released", {"address": SERVING}))
+    lines = (
+        *move("s1", "hold", SERVING, "held"),
+        ("finished", {}),
+        call(2),
+        ("released", {"address": SERVING, "hold": "h1"}),
+    )
 
     assert holds_in_force([record("h1", call(1), *lines, put_back={SERVING: "base"}, operation="hold")]) == ()
+
+
+def joined(*ends: tuple[str, str]) -> tuple[HoldFact, ...]:
+    """A hold that h1 placed for INC-1 and h2 joined for INC-2, after some of them have let go of it."""
+    released = [("released", {"address": SERVING, "hold": hold}) for _, hold in ends]
+    return holds_in_force(
+        [
+            record("h1", call(1), *move("s1", "hold", SERVING, "held"), put_back={SERVING: "base"}, operation="hold"),
+            record("h2", call(2, "bert"), put_back={}, operation="hold", incident="INC-2", joins=(SERVING,)),
+            record("e1", call(3), *released, put_back={}, operation="release"),
+        ]
+    )
+
+
+def test_a_resource_that_two_incidents_hold_has_both_as_holders() -> None:
+    (hold,) = joined()
+
+    assert [(holder.run, holder.incident, holder.by) for holder in hold.holders] == [
+        ("h1", "INC-1", "anna"),
+        ("h2", "INC-2", "bert"),
+    ]
+    assert hold.incidents == {"INC-1", "INC-2"}
+
+
+@pytest.mark.parametrize(
+    ("ends", "left"),
+    [
+        ([("e1", "h1")], ("h2", "INC-2", "bert")),
+        ([("e1", "h2")], ("h1", "INC-1", "anna")),
+        ([("e1", "h3")], ("h1", "INC-1", "anna")),
+    ],
+)
+def test_when_one_holder_lets_go_the_other_still_holds(ends: list[tuple[str, str]], left: tuple[str, ...]) -> None:
+    (hold,) = joined(*ends)
+
+    assert (hold.run, hold.incident, hold.by) == left
+    assert (hold.base, hold.held) == ("base", "held")
+
+
+@pytest.mark.parametrize("order", [("h1", "h2"), ("h2", "h1")])
+def test_when_all_holders_have_let_go_nothing_is_held(order: tuple[str, ...]) -> None:
+    assert joined(*(("e1", run) for run in order)) == ()
+
+
+def test_a_hold_that_finds_nothing_held_joins_nothing() -> None:
+    assert holds_in_force([record("h2", call(1), put_back={}, operation="hold", joins=(SERVING,))]) == ()
 
 
 def test_the_hold_of_an_undo_puts_back_what_the_undo_restored_beneath_it() -> None:

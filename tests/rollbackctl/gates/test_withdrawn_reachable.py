@@ -5,6 +5,7 @@ import pytest
 
 from rollbackctl.core.address import Address
 from rollbackctl.core.gate import Answer, Verdict
+from rollbackctl.core.observation import ServedFact
 from rollbackctl.core.plan import World
 from rollbackctl.core.state import State
 from rollbackctl.gates import Case
@@ -24,9 +25,9 @@ VERSIONS = tuple(
 )
 
 
-def judge(end: Mapping[str, State | None], repository: Any, **facts: Any) -> Verdict:
+def judge(end: Mapping[str, State | None], repository: Any, seen: Mapping[str, Any] = {}, **facts: Any) -> Verdict:
     world: World = {Address.parse(address): state for address, state in end.items()}
-    seen = observation(versions=VERSIONS, repositories=(repository,))
+    seen = observation(versions=VERSIONS, repositories=(repository,), **seen)
     return WithdrawnReachable().judge(Case(make_spec(), Policy(), make_facts(**facts), seen, world))
 
 
@@ -173,3 +174,43 @@ def test_another_repositorys_version_of_the_same_name_is_another_model() -> None
     other = make_repository("var/models/decision_core", {"v10": "x.json"}, {"v10": "5" * 64}, active="v10", aliases={})
 
     assert judge({}, other).answer is Answer.PASS
+
+
+OTHER_LAYOUT = "e" * 64
+
+
+def copy(model_dir: str, name: str, canonical: str | None) -> ServedFact:
+    return ServedFact(model_dir=model_dir, name=name, sha256=OTHER_LAYOUT, canonical=canonical)
+
+
+@pytest.mark.parametrize(
+    ("canonical", "answer"), [(V10.canonical, Answer.BLOCK), (V9.canonical, Answer.PASS), (None, Answer.PASS)]
+)
+def test_a_served_copy_with_other_bytes_counts_by_its_content(canonical: str | None, answer: Answer) -> None:
+    end = {"serving/var/models": served(shadow=OTHER_LAYOUT)}
+
+    verdict = judge(end, own(), {"served": (copy("var/models", "shadow", canonical),)})
+
+    assert verdict.answer is answer
+    assert verdict.reasons == (
+        ("serving/var/models: served model shadow would still lead to v10",) * (answer.name == "BLOCK")
+    )
+
+
+def test_a_serving_state_that_the_plan_does_not_move_counts_as_well() -> None:
+    end = {"serving/var/models": served(rollback=V9.sha256)}
+    found = (copy("var/other", "decision-core", V10.canonical), copy("var/models", "rollback", V10.canonical))
+
+    verdict = judge(end, own(), {"served": found})
+
+    assert verdict.reasons == ("serving/var/other: served model decision-core would still lead to v10",)
+    assert verdict.summary == "v10 stays reachable under 1 name"
+
+
+def test_a_link_out_of_the_workspace_blocks_since_nobody_can_tell() -> None:
+    verdict = judge({}, own(), {"outside": ("var/models/current",)})
+
+    assert verdict.answer is Answer.BLOCK
+    assert verdict.reasons == (
+        "var/models/current is a link out of the workspace; nobody can tell whether it leads to v10",
+    )
