@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bot_core.ai.artifact import ModelArtifact, ModelScore
 from bot_core.ai.codec import Scorer, impute
+from bot_core.ai.feature_checks import check_bounds, check_completeness, is_enforced_by, known_ranges
 from bot_core.ai.repository import ModelRepository
 from bot_core.foundation.errors import BotCoreError, FileFormatError
 
@@ -20,6 +21,7 @@ Permit = Callable[[], AbstractContextManager[object]]
 class _Model:
     artifact: ModelArtifact
     scorer: Scorer
+    digest: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,12 @@ class DecisionModelInference:
         self._model: _Model | None = None
         self._last = _Record()
 
-    def load_weights(self, artifact: str | Path | Mapping[str, object]) -> None:
+    def load_weights(self, artifact: str | Path | Mapping[str, object], *, sha256: str | None = None) -> None:
         """Load a model; where that fails none is loaded, the earlier one neither.
 
         Args:
             artifact: A version, an alias, a path, or the artifact's JSON.
+            sha256: Digest of the file that the JSON was read from, for `model_digest`; None: nobody will ask.
 
         Raises:
             FileFormatError: The artifact is invalid, or cannot give a finite score even for its own mean features.
@@ -59,7 +62,7 @@ class DecisionModelInference:
         """
         self._model, self._last = None, _Record()
         loaded = self._repository.load(artifact)
-        model = _Model(loaded, loaded.build_model())
+        model = _Model(loaded, loaded.build_model(), sha256)
         try:
             _score(model, impute(loaded, {})[0])
         except (BotCoreError, ArithmeticError) as error:
@@ -84,6 +87,17 @@ class DecisionModelInference:
         names = (metadata.get("model_name"), metadata.get("model_version"))
         return " ".join(str(name) for name in names if name) or "unnamed"
 
+    @property
+    def model_version(self) -> str | None:
+        """The version of the model as its training set it; None when it set none, or none is loaded."""
+        version = None if self._model is None else self._model.artifact.metadata.get("model_version")
+        return str(version) if version else None
+
+    @property
+    def model_digest(self) -> str | None:
+        """The digest given to `load_weights` with the model that is loaded; None when none was."""
+        return None if self._model is None else self._model.digest
+
     def score(self, features: Mapping[str, float], *, context: Mapping[str, object] | None = None) -> ModelScore:
         """What the model expects.
 
@@ -103,7 +117,7 @@ class DecisionModelInference:
             filled, imputed = impute(model.artifact, features)
             quality = _quality(model.artifact, features, context)
             self._last = _Record(imputed, quality, _drift(model.artifact, filled))
-            if _is_enforced(model.artifact):
+            if is_enforced_by(model.artifact.metadata):
                 _refuse_alerts(quality)
             result = _score(model, filled)
             probability = _meta_probability(model.artifact, result)
@@ -164,59 +178,17 @@ def _score(model: _Model, filled: Mapping[str, float]) -> ModelScore:
 def _quality(
     artifact: ModelArtifact, features: Mapping[str, float | None], context: Mapping[str, object] | None
 ) -> Mapping[str, Mapping[str, object]]:
-    names = sorted(artifact.feature_names)
-    missing = [name for name in names if name not in features]
-    unusable = [name for name in names if name in features and not _is_finite(features[name])]
-    ranges = _ranges(artifact)
-    violations: list[Mapping[str, object]] = [
-        {"feature": name, "value": value, "min": low, "max": high, "reason": "out_of_bounds"}
-        for name, (low, high) in ranges.items()
-        if (value := features.get(name)) is not None and _is_finite(value) and not low <= value <= high
-    ]
+    known = known_ranges(artifact.metadata)
+    ranges = {name: known[name] for name in artifact.feature_names if name in known}
     return {
-        "completeness": {
-            "category": "completeness",
-            "status": "alert" if missing or unusable else "ok",
-            "context": dict(context or {}),
-            "expected_features": names,
-            "missing_features": missing,
-            "null_features": unusable,
-            "unexpected_features": sorted(set(features) - set(names)),
-        },
-        "bounds": {
-            "category": "bounds",
-            "status": "alert" if violations else "ok",
-            "context": dict(context or {}),
-            "monitored_features": list(ranges),
-            "violations": violations,
-        },
+        "completeness": check_completeness(artifact.feature_names, features, context),
+        "bounds": check_bounds(ranges, features, context),
     }
-
-
-def _ranges(artifact: ModelArtifact) -> dict[str, tuple[float, float]]:
-    """Least and greatest value in training, for the features whose metadata.feature_stats say so."""
-    stats = artifact.metadata.get("feature_stats")
-    ranges = {}
-    for name in sorted(artifact.feature_names):
-        entry = stats.get(name) if isinstance(stats, Mapping) else None
-        low, high = (entry.get("min"), entry.get("max")) if isinstance(entry, Mapping) else (None, None)
-        if isinstance(low, int | float) and isinstance(high, int | float):
-            ranges[name] = (float(low), float(high))
-    return ranges
-
-
-def _is_finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
 
 
 def _drift(artifact: ModelArtifact, filled: Mapping[str, float]) -> float:
     scaled = ((filled[name], *artifact.feature_scalers.get(name, (0.0, 0.0))) for name in artifact.feature_names)
     return max((abs(value - mean) / stdev for value, mean, stdev in scaled if stdev > 0), default=0.0)
-
-
-def _is_enforced(artifact: ModelArtifact) -> bool:
-    policy = artifact.metadata.get("data_quality")
-    return isinstance(policy, Mapping) and policy.get("enforce") is True
 
 
 def _refuse_alerts(quality: Mapping[str, Mapping[str, object]]) -> None:
