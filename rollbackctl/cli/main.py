@@ -46,6 +46,7 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"rollbackctl.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
+        command.epilog = "--workspace, --json and other options of every command: rollbackctl --help"
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

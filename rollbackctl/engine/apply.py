@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from bot_core.foundation.atomic_file import sync
 from bot_core.foundation.errors import BotCoreError
-from bot_core.foundation.frozen import frozen
+from bot_core.foundation.frozen import frozen, replace
 from bot_core.foundation.strict_json import encode_json
 from rollbackctl.checks import Bench
 from rollbackctl.core.address import Address
@@ -275,6 +275,7 @@ def _run_checks(context: Context) -> None:
         if known is not None and known.result is Result.PASS:
             continue
         outcome = context.run.workspace.registry.checks[name]().run(bench)
+        outcome = replace(outcome, summary=outcome.summary.replace(f"{bench.root}/", ""))  # the same on every host
         context.run.record("check", outcome.to_json())
         message = f"check {name}: {outcome.result.value}, {outcome.summary}"
         context.listener(Event("check_outcome", message, fields=outcome.to_json()))

@@ -139,14 +139,9 @@ class Planner:
     def _refuse_changed_spec(spec: Spec, observation: Observation) -> None:
         earlier = earlier_run(spec, observation)
         if earlier is not None and earlier.spec_digest != content_id(spec.to_json()):
-            hint = "give the changed plan a new metadata.name"
-            if earlier.status == "unfinished":
-                hint = (
-                    f"continue the run with the plan as it was\nor close it: rollbackctl abandon {earlier.run} "
-                    f"--reason TEXT; then {hint}"
-                )
             raise InvalidInputError(
-                f"run {earlier.run} was made from another version of the rollback plan {spec.metadata.name}", hint=hint
+                f"run {earlier.run} was made from another version of the rollback plan {spec.metadata.name}",
+                hint="give the changed plan a new metadata.name",
             )
 
     def _gates(self, spec: Spec) -> tuple[tuple[Phase, str], ...]:
@@ -238,7 +233,10 @@ def _diagnostics(
         notes.append("the holds are still in place; release them: rollbackctl hold --release")
     unfinished = next((run for run in observation.runs if run.status == "unfinished"), None)
     if unfinished is not None:
-        notes.append(f"run {unfinished.run} is unfinished; apply continues it as it was planned, not as shown here")
+        words = "apply continues it as it was planned, not as shown here"
+        if unfinished.spec_digest != content_id(spec.to_json()):
+            words = f"it was made from another plan; close it first: rollbackctl abandon {unfinished.run} --reason TEXT"
+        notes.append(f"run {unfinished.run} is unfinished; {words}")
     malformed = observation.journal.malformed
     if malformed:
         more = f" and {len(malformed) - 3} more" if len(malformed) > 3 else ""
