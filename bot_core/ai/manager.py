@@ -1,31 +1,18 @@
 """One engine process on a model folder: it loads models, scores with them and obeys `serving.json`."""
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from bot_core.ai.artifact import ModelScore
+from bot_core.ai.engine import Engine, not_loaded
 from bot_core.ai.inference import DecisionModelInference
-from bot_core.ai.instant import utc_now
 from bot_core.ai.repository import ModelRepository
-from bot_core.ai.serving import (
-    NotServingError,
-    ServedModel,
-    Serving,
-    change_serving,
-    load_stored,
-    read_serving,
-    serving_lock,
-    store_artifact,
-    write_ack,
-)
+from bot_core.ai.serving import ServedModel, Serving, change_serving, store_artifact
 from bot_core.foundation.safe_file import read_inside
 from bot_core.foundation.strict_json import parse_object
 from bot_core.runtime.journal import TradingDecisionJournal, log_model_change_event
 
-_SCORE_WAIT_S = 10.0
 _JOURNAL_CONTEXT = {"environment": "ai-monitoring", "portfolio": "ai-manager", "risk_profile": "ai-monitoring"}
 
 
@@ -44,9 +31,14 @@ class Orchestrator(Protocol):
 class AIManager:
     """The models of one folder, as this process uses them.
 
-    What serves is in `model_dir/serving.json`, for every process on that folder alike. Each score reads that file
+    What serves is in `model_dir/serving.json`, for every process on that folder alike. Each score looks at that file
     again, under a lock that a change of it takes alone: once a change has returned, no engine makes a score by the
     state before. An inference that this class gives away obeys in the same way, whoever calls it.
+
+    Attributes:
+        ai_threshold_bps: For the engine's own rules.
+        model_dir: The folder of `serving.json`.
+        engine: This process on that folder; its permission covers several scores, and what is written of them.
     """
 
     def __init__(
@@ -76,9 +68,7 @@ class AIManager:
         self._repository: ModelRepository | None = None
         self._orchestrator: Orchestrator | None = None
         self._given: set[str] = set()
-        self._inferences: dict[str | None, DecisionModelInference] = {}
-        self._digests: dict[str | None, str] = {}
-        self._obeyed: tuple[int, Serving] | None = None
+        self.engine = Engine(self.model_dir, self._give_all)
 
     def load_decision_artifact(
         self, name: str, artifact: str | Path, *, repository_root: str | Path | None = None, set_default: bool = False
@@ -112,7 +102,7 @@ class AIManager:
         version = metadata.get("model_version") if isinstance(metadata, dict) else None
         model = ServedModel(str(version) if version else None, store_artifact(self.model_dir, data), str(artifact))
         self._serve(name, model, set_default=set_default)
-        return self._inference(name)
+        return self.engine.inference(name)
 
     def attach_decision_orchestrator(self, orchestrator: Orchestrator, *, default_model: str | None = None) -> None:
         """Let the models of this folder score again, in every process, and give them all to `orchestrator`.
@@ -135,15 +125,15 @@ class AIManager:
             default = serving.default_model if default_model is None else default_model
             if default is not None:
                 if default not in serving.models:
-                    raise self._not_loaded(default)
-                self._load(default, serving.models[default])
+                    raise not_loaded(self.model_dir, default)
+                self.engine.load(default, serving.models[default])
             if serving.attached and serving.default_model == default:
                 return serving
             return serving.next(attached=True, default_model=default)
 
         serving = change_serving(self.model_dir, attached)
-        self._orchestrator, self._given, self._obeyed = orchestrator, set(), None
-        self._obey(serving)
+        self._orchestrator, self._given = orchestrator, set()
+        self.engine.obey(serving, again=True)
 
     def detach_decision_orchestrator(self) -> None:
         """Stop every score of the models of this folder, in every process; when this returns, none is made any more.
@@ -157,8 +147,8 @@ class AIManager:
         serving = change_serving(self.model_dir, detached)
         self._give_to_orchestrator((), None)
         self._orchestrator = None
-        if self._obeyed is not None:
-            self._obey(serving)
+        if self.engine.has_obeyed:
+            self.engine.obey(serving)
 
     def score_decision_features(self, features: Mapping[str, float], *, model_name: str | None = None) -> ModelScore:
         """What the model named, or the default one, expects; features left out are filled in and no report is written.
@@ -167,7 +157,7 @@ class AIManager:
             NotServingError: Serving is detached, or no such model is loaded.
             IntegrityError: The bytes kept are not those that were loaded.
         """
-        return self._inference(model_name).score(features)
+        return self.engine.inference(model_name).score(features)
 
     def configure_decision_repository(self, base_path: str | Path) -> ModelRepository:
         """Look up artifacts in this repository where a call names none."""
@@ -223,9 +213,9 @@ class AIManager:
             return serving.next(default_model=default, models={**serving.models, name: model})
 
         serving = change_serving(self.model_dir, served)
-        self._load(name, model)
+        self.engine.load(name, model)
         if self._orchestrator is not None:
-            self._obey(serving)
+            self.engine.obey(serving)
         if previous != model:
             self._record_change(name, model, previous)
 
@@ -241,44 +231,8 @@ class AIManager:
             source=model.source,
         )
 
-    def _inference(self, name: str | None) -> DecisionModelInference:
-        """The inference for a name, None for whichever is the default; it obeys before each score."""
-        if name not in self._inferences:
-            repository = ModelRepository(self.model_dir / "artifacts")
-            self._inferences[name] = DecisionModelInference(repository, permit=lambda: self._permitted(name))
-        return self._inferences[name]
-
-    @contextmanager
-    def _permitted(self, name: str | None) -> Iterator[None]:
-        """Held while a score is made with the model for `name`, which is loaded by then; see `AIManager`."""
-        if not self.model_dir.is_dir():
-            raise self._not_loaded(name)
-        with serving_lock(self.model_dir).hold(shared=True, timeout_s=_SCORE_WAIT_S):
-            serving = read_serving(self.model_dir)
-            self._obey(serving)
-            if not serving.attached:
-                held = serving.held_by
-                raise NotServingError(
-                    f"serving is detached in {self.model_dir}" + (f": {held}" if held else ""),
-                    hint="it scores again when the hold is released"
-                    if held
-                    else "attach_decision_orchestrator attaches it again",
-                )
-            key = serving.default_model if name is None else name
-            model = None if key is None else serving.models.get(key)
-            if model is None:
-                raise self._not_loaded(key)
-            self._load(name, model)
-            yield
-
-    def _obey(self, serving: Serving) -> None:
-        """Take note of a state: the orchestrator gets what serves now, and the generation is acknowledged."""
-        seen = (os.getpid(), serving)  # a forked child is an engine of its own
-        if seen == self._obeyed:
-            return
+    def _give_all(self, serving: Serving) -> None:
         self._give_to_orchestrator(serving.models, serving.default_model)
-        write_ack(self.model_dir, serving.generation, utc_now())
-        self._obeyed = seen
 
     def _give_to_orchestrator(self, names: Iterable[str], default: str | None) -> None:
         if self._orchestrator is None:
@@ -287,17 +241,5 @@ class AIManager:
         for name in sorted(self._given - given):
             self._orchestrator.detach_named_inference(name)
         for name in sorted(given):
-            self._orchestrator.attach_named_inference(name, self._inference(name), set_default=name == default)
+            self._orchestrator.attach_named_inference(name, self.engine.inference(name), set_default=name == default)
         self._given = given
-
-    def _load(self, name: str | None, model: ServedModel) -> None:
-        if self._digests.get(name) == model.sha256:
-            return
-        self._digests.pop(name, None)
-        data = load_stored(self.model_dir, model.sha256)
-        self._inference(name).load_weights(parse_object(data, f"{self.model_dir}/artifacts/{model.sha256}.json"))
-        self._digests[name] = model.sha256
-
-    def _not_loaded(self, name: str | None) -> NotServingError:
-        what = "no default model is set" if name is None else f"no model is loaded as {name!r}"
-        return NotServingError(f"{what} in {self.model_dir}", hint="load_decision_artifact loads one")

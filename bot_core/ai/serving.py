@@ -1,23 +1,23 @@
 """Which models serve, and whether they do: `model_dir/serving.json`, which every engine on that folder obeys."""
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from datetime import datetime
 from pathlib import Path
 from types import EllipsisType
 
-from bot_core.ai.instant import format_instant, parse_instant
 from bot_core.foundation.atomic_file import make_folder, sync, write_atomic
 from bot_core.foundation.digest import sha256_hex
 from bot_core.foundation.errors import BotCoreError, FileFormatError, IntegrityError
 from bot_core.foundation.frozen import frozen, replace
 from bot_core.foundation.lock import FileLock
-from bot_core.foundation.safe_file import list_inside, read_inside, read_inside_or_none
+from bot_core.foundation.safe_file import read_inside, read_inside_or_none
+from bot_core.foundation.shared_lock import SharedLock
 from bot_core.foundation.strict_json import JsonValue, encode_json, parse_object
+from bot_core.foundation.watched_file import WatchedFile
 
 SERVING_FILE = "serving.json"
+_LOCK_FILE = ".serving.lock"
 _WAIT_S = 10.0
 
 
@@ -126,32 +126,21 @@ class Serving:
         )
 
 
-@frozen
-class EngineAck:
-    """The generation that one engine process says it obeys.
-
-    Attributes:
-        pid: 0 where the file cannot be read and its name does not say.
-        generation: -1 where the file cannot be read.
-        time: None where the file cannot be read.
-        error: What is wrong with the file, or "".
-    """
-
-    host: str
-    pid: int
-    generation: int
-    time: datetime | None
-    error: str = ""
-
-
 def read_serving(model_dir: Path) -> Serving:
     """The state now; writes nothing.
 
     Raises:
         FileFormatError: The file is corrupt; it is never taken for an absent one.
     """
-    data = read_inside_or_none(model_dir, SERVING_FILE)
-    return Serving.initial() if data is None else Serving.parse(data, str(model_dir / SERVING_FILE))
+    return watch_serving(model_dir).value()
+
+
+def watch_serving(model_dir: Path) -> WatchedFile[Serving]:
+    """The state as a value that is always that of now."""
+    source = str(model_dir / SERVING_FILE)
+    return WatchedFile(
+        model_dir, SERVING_FILE, lambda data: Serving.initial() if data is None else Serving.parse(data, source)
+    )
 
 
 def write_serving(model_dir: Path, serving: Serving) -> None:
@@ -192,8 +181,13 @@ def change_serving(model_dir: Path, change: Callable[[Serving], Serving]) -> Ser
 
 
 def serving_lock(model_dir: Path) -> FileLock:
-    """The lock that an engine shares during a score, and that a change of the state takes alone."""
-    return FileLock(model_dir / ".serving.lock", root=model_dir)
+    """The lock that an engine shares while it scores and writes, and that a change of the state takes alone."""
+    return FileLock(model_dir / _LOCK_FILE, root=model_dir, announces=True)
+
+
+def shared_serving_lock(model_dir: Path) -> SharedLock:
+    """The engine's side of `serving_lock`."""
+    return SharedLock(model_dir / _LOCK_FILE, root=model_dir, timeout_s=_WAIT_S)
 
 
 def store_artifact(model_dir: Path, data: bytes) -> str:
@@ -226,38 +220,6 @@ def load_stored(model_dir: Path, sha256: str) -> bytes:
     return data
 
 
-def write_ack(model_dir: Path, generation: int, now: datetime) -> None:
-    """Say, durably, that this process obeys `generation`; after a crash the earlier word stands, or this one."""
-    host, pid = this_host(), os.getpid()
-    fields = {"host": host, "pid": pid, "generation": generation, "time": format_instant(now)}
-    make_folder(model_dir / "engines", root=model_dir, mode=None)
-    data = encode_json(fields, sort_keys=True, newline=True)
-    write_atomic(model_dir / "engines" / f"{host}-{pid}.json", data, root=model_dir)
-
-
-def read_acks(model_dir: Path) -> tuple[EngineAck, ...]:
-    """What every engine has acknowledged, by file name; an unreadable file is an entry with its `error`."""
-    return tuple(_ack(model_dir, name) for name in list_inside(model_dir, "engines", suffix=".json"))
-
-
-def is_alive(ack: EngineAck, host: str) -> bool | None:
-    """Whether the engine's process still runs; None when it is on another host than `host` or its number is unknown."""
-    if ack.host != host or ack.pid <= 0:
-        return None
-    try:
-        os.kill(ack.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def this_host() -> str:
-    """The name of this host, as it stands in acknowledgements."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", os.uname().nodename) or "localhost"
-
-
 def _served_model(value: JsonValue, place: str, source: str) -> ServedModel:
     if not isinstance(value, dict):
         raise _fault(source, place, "an object")
@@ -270,20 +232,6 @@ def _served_model(value: JsonValue, place: str, source: str) -> ServedModel:
     if not isinstance(origin, str):
         raise _fault(source, f"{place}.source", "a text")
     return ServedModel(version, digest, origin, extra)
-
-
-def _ack(model_dir: Path, name: str) -> EngineAck:
-    source = str(model_dir / "engines" / name)
-    try:
-        raw = parse_object(read_inside(model_dir, f"engines/{name}"), source)
-        host, pid, generation, time = (raw.get(key) for key in ("host", "pid", "generation", "time"))
-        moment = parse_instant(time)
-        if not isinstance(host, str) or not isinstance(pid, int) or not isinstance(generation, int) or moment is None:
-            raise FileFormatError(f"{source} is not an acknowledgement", path=source)
-        return EngineAck(host, pid, generation, moment)
-    except (BotCoreError, OSError) as error:
-        host, _, number = name.removesuffix(".json").rpartition("-")
-        return EngineAck(host, int(number) if number.isdecimal() else 0, -1, None, str(error))
 
 
 def _fault(source: str, place: str, wanted: str) -> FileFormatError:

@@ -142,8 +142,8 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def flock_within(descriptor: int, *, shared: bool, timeout_s: float) -> bool:
-    """Whether the advisory lock was got within `timeout_s`."""
+def flock_within(descriptor: int, *, shared: bool, timeout_s: float, announce: bool = False) -> bool:
+    """Whether the advisory lock was got within `timeout_s`; who waits touches the file where `announce` is true."""
     act = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
     end = time.monotonic() + timeout_s
     while True:
@@ -152,9 +152,21 @@ def flock_within(descriptor: int, *, shared: bool, timeout_s: float) -> bool:
         except BlockingIOError:
             if time.monotonic() >= end:
                 return False
+            if announce:
+                _touch(descriptor)
             time.sleep(0.001)
         else:
             return True
+
+
+def _touch(descriptor: int) -> None:
+    """Give a file a new modification time; another account's file may only take the kernel's coarser one, or none."""
+    now = time.time_ns()
+    try:
+        os.utime(descriptor, ns=(now, now))
+    except PermissionError:
+        with suppress(PermissionError):
+            os.utime(descriptor)
 
 
 def _sibling(folder: int) -> os.stat_result | None:

@@ -17,15 +17,17 @@ _GRACE_S = 0.05
 class FileLock:
     """One lock file. Not for two threads at once: give each its own `FileLock`."""
 
-    def __init__(self, path: Path, *, root: Path | None = None) -> None:
+    def __init__(self, path: Path, *, root: Path | None = None, announces: bool = False) -> None:
         """Name the lock file; nothing is opened or made yet.
 
         Args:
             path: The file; its folder must exist when the lock is taken.
             root: `path` must lie below it, and no component may be a link. None: the folder is trusted.
+            announces: Whether who waits to hold it alone touches the file, so that each `SharedLock` makes way.
         """
         self._path = path
         self._root = root
+        self._announces = announces
         self._exclusive: int | None = None
 
     @contextmanager
@@ -35,11 +37,13 @@ class FileLock:
         Raises:
             LockTimeoutError: It was not free within `timeout_s`; carries the holder.
         """
-        descriptor = self._open()
+        descriptor = open_lock(self._path, self._root)
         try:
-            if not flock_within(descriptor, shared=shared, timeout_s=max(timeout_s, _GRACE_S)):
-                holder = self.holder()
-                raise LockTimeoutError(f"{self._path} is held by somebody else", holder=holder, path=str(self._path))
+            announce = self._announces and not shared
+            if not flock_within(descriptor, shared=shared, timeout_s=max(timeout_s, _GRACE_S), announce=announce):
+                raise LockTimeoutError(
+                    f"{self._path} is held by {_processes(descriptor)}", holder=self.holder(), path=str(self._path)
+                )
             if shared:
                 yield
             else:
@@ -80,10 +84,24 @@ class FileLock:
         os.ftruncate(self._exclusive, 0)
         write_all(self._exclusive, encode_json(dict(holder), sort_keys=True, newline=True))
 
-    def _open(self) -> int:
-        with folder_opened(self._path.parent, self._root) as folder:
-            try:
-                return open_or_create(self._path, folder)
-            except PermissionError:
-                # Another account's lock file: reading is enough to lock it.
-                return open_plain(self._path, folder, os.O_RDONLY)
+
+def open_lock(path: Path, root: Path | None) -> int:
+    """A descriptor of a lock file, which is made when it is missing; its folder must exist."""
+    with folder_opened(path.parent, root) as folder:
+        try:
+            return open_or_create(path, folder)
+        except PermissionError:
+            # Another account's lock file: reading is enough to lock it.
+            return open_plain(path, folder, os.O_RDONLY)
+
+
+def _processes(descriptor: int) -> str:
+    """Who holds the lock of an open file, as far as the kernel tells this process."""
+    status = os.fstat(descriptor)
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    try:
+        lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    except OSError:
+        lines = []
+    pids = sorted({int(line[4]) for line in lines if line[1] == "FLOCK" and line[5] == place})
+    return f"process {', '.join(map(str, pids))}" if pids else "somebody else"

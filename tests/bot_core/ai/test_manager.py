@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from bot_core.ai.acknowledgement import read_acks
 from bot_core.ai.artifact import ModelArtifact
 from bot_core.ai.inference import DecisionModelInference
 from bot_core.ai.manager import AIManager
 from bot_core.ai.repository import ModelRepository
-from bot_core.ai.serving import NotServingError, change_serving, read_acks, read_serving
+from bot_core.ai.serving import NotServingError, change_serving, read_serving
 from bot_core.foundation.digest import canonical_digest, sha256_hex
 from bot_core.foundation.errors import FileFormatError, IntegrityError, UnresolvedReferenceError
 from bot_core.runtime.journal import InMemoryTradingDecisionJournal

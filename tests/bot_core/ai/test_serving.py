@@ -9,18 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot_core.ai.serving import (
-    EngineAck,
     ServedModel,
     Serving,
     change_serving,
-    is_alive,
     load_stored,
-    read_acks,
     read_serving,
     serving_lock,
     store_artifact,
-    this_host,
-    write_ack,
     write_serving,
 )
 from bot_core.foundation.digest import sha256_hex
@@ -173,37 +168,6 @@ def test_an_artifact_behind_a_link_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UnsafePathError):
         load_stored(tmp_path, digest)
-
-
-def test_an_acknowledgement_names_host_process_generation_and_time(tmp_path: Path) -> None:
-    write_ack(tmp_path, 3, NOW)
-    write_ack(tmp_path, 4, NOW)
-
-    assert read_acks(tmp_path) == (EngineAck(this_host(), os.getpid(), 4, NOW),)
-    assert os.listdir(tmp_path / "engines") == [f"{this_host()}-{os.getpid()}.json"]
-
-
-def test_an_unreadable_acknowledgement_is_named_and_not_skipped(tmp_path: Path) -> None:
-    (tmp_path / "engines").mkdir()
-    (tmp_path / "engines" / "host-a-12.json").write_text("{")
-    (tmp_path / "engines" / "other.json").write_text('{"host": 1}')
-
-    first, second = read_acks(tmp_path)
-
-    assert (first.host, first.pid, first.generation, first.time) == ("host-a", 12, -1, None)
-    assert "host-a-12.json" in first.error
-    assert (second.pid, second.generation) == (0, -1)
-    assert "other.json" in second.error
-
-
-def test_an_engine_is_known_to_live_only_on_this_host() -> None:
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait()
-
-    assert is_alive(EngineAck("h", os.getpid(), 1, NOW), "h") is True
-    assert is_alive(EngineAck("h", child.pid, 1, NOW), "h") is False
-    assert is_alive(EngineAck("h", os.getpid(), 1, NOW), "other") is None
-    assert is_alive(EngineAck("h", 0, -1, None, "torn"), "h") is None
 
 
 def test_a_change_waits_for_a_score_that_is_being_made(tmp_path: Path) -> None:
