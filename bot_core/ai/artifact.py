@@ -1,7 +1,7 @@
 """A trained decision model as the engine stores it, and what it says about one case."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +87,7 @@ class ModelArtifact:
         target_scale: Typical size of the target in basis points.
         feature_scalers: Feature to (mean, standard deviation) at training time.
         decision_journal_entry_id: None when the training left no entry in the decision journal.
+        source: The file it was read from, for errors; None: no file. Nothing is compared by it.
     """
 
     feature_names: Sequence[str]
@@ -101,6 +102,7 @@ class ModelArtifact:
     feature_scalers: Mapping[str, tuple[float, float]]
     decision_journal_entry_id: str | None = None
     backend: str = "builtin"
+    source: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "feature_names", tuple(self.feature_names))
@@ -131,6 +133,7 @@ class ModelArtifact:
             **{
                 **given,
                 "trained_at": trained_at,
+                "source": source,
                 "training_rows": int(given["training_rows"]),
                 "validation_rows": int(given["validation_rows"]),
                 "test_rows": int(given["test_rows"]),

@@ -1,0 +1,117 @@
+"""The model state of a fitted scikit-learn estimator: every parameter as a JSON number, nothing pickled."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot_core.ai.tree_state import COLUMNS, MAX_LEAVES, SCALED_LEAVES, WHOLE_LEAVES
+from bot_core.foundation.errors import BotCoreError
+
+_IDENTITY_LOSSES = ("squared_error", "absolute_error", "quantile")
+# What stands for "every number": with it scikit-learn splits missing values from all others.
+_LARGEST = 1.7976931348623157e308
+
+
+def linear_state(estimator: Any) -> dict[str, object]:
+    """The state of a `Ridge`, or of a `LogisticRegression` of two classes, that was fitted to z-scores.
+
+    Raises:
+        BotCoreError: It has more than one target, or other than two classes.
+    """
+    weights, bias = estimator.coef_.reshape(-1), estimator.intercept_
+    if len(weights) != estimator.n_features_in_:
+        raise BotCoreError(f"the {type(estimator).__name__} has more than one row of weights")
+    return {"weights": weights.tolist(), "bias": float(bias if isinstance(bias, float) else bias.reshape(-1)[0])}
+
+
+def gradient_boosting_state(estimator: Any) -> dict[str, object]:
+    """The state of a `GradientBoostingRegressor`.
+
+    Raises:
+        BotCoreError: It starts from an estimator of its own, or a tree has more than 1024 leaves.
+    """
+    trees = [
+        {
+            "feature": [max(-1, feature) for feature in tree.feature.tolist()],
+            "threshold": _of_splits(tree.feature, tree.threshold),
+            "left": tree.children_left.tolist(),
+            "right": tree.children_right.tolist(),
+            "value": tree.value[:, 0, 0].tolist(),
+            "missing_left": [0] * tree.node_count,
+        }
+        for tree in (stage[0].tree_ for stage in estimator.estimators_)
+    ]
+    return {
+        "input_cast": "float32",
+        "initial_prediction": _initial(estimator.init_),
+        "learning_rate": float(estimator.learning_rate),
+        "summation": SCALED_LEAVES,
+        **_flat(trees),
+    }
+
+
+def hist_gradient_boosting_state(estimator: Any, may_miss: Sequence[str]) -> dict[str, object]:
+    """The state of a `HistGradientBoostingRegressor`.
+
+    Args:
+        estimator: Fitted with numeric features only.
+        may_miss: The features that had missing values when it was fitted.
+
+    Raises:
+        BotCoreError: The loss changes the scale of the prediction, a split is by category, or a tree has more than 1024
+            leaves.
+    """
+    if estimator.loss not in _IDENTITY_LOSSES:
+        raise BotCoreError(f"the loss {estimator.loss!r} is none of {', '.join(_IDENTITY_LOSSES)}")
+    return {
+        "input_cast": "float64",
+        "initial_prediction": float(estimator._baseline_prediction.reshape(-1)[0]),  # noqa: SLF001 - there is no other
+        "learning_rate": float(estimator.learning_rate),
+        "summation": WHOLE_LEAVES,
+        "may_miss": list(may_miss),
+        **_flat([_hist_tree(stage[0].nodes) for stage in estimator._predictors]),  # noqa: SLF001 - nor here
+    }
+
+
+def _hist_tree(nodes: Any) -> dict[str, list[float]]:
+    if nodes["is_categorical"].any():
+        raise BotCoreError("a split is by category; features must be numbers")
+    is_leaf = nodes["is_leaf"].astype(bool)
+
+    def column(name: str) -> list[float]:
+        return [-1 if leaf else int(value) for leaf, value in zip(is_leaf, nodes[name], strict=True)]
+
+    return {
+        "feature": column("feature_idx"),
+        "threshold": _of_splits(-is_leaf.astype(int), nodes["num_threshold"]),
+        "left": column("left"),
+        "right": column("right"),
+        "value": nodes["value"].tolist(),
+        "missing_left": nodes["missing_go_to_left"].astype(int).tolist(),
+    }
+
+
+def _of_splits(features: Any, thresholds: Any) -> list[float]:
+    """The thresholds, those of leaves as 0."""
+    return [
+        min(_LARGEST, threshold) if feature >= 0 else 0.0
+        for feature, threshold in zip(features.tolist(), thresholds.tolist(), strict=True)
+    ]
+
+
+def _initial(init: Any) -> float:
+    if isinstance(init, str) and init == "zero":
+        return 0.0
+    if hasattr(init, "constant_"):
+        return float(init.constant_.reshape(-1)[0])
+    raise BotCoreError(f"the model starts from a {type(init).__name__}, not from a constant")
+
+
+def _flat(trees: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, object]:
+    """The trees one after the other; a node's children are counted from the root of its own tree."""
+    sizes = [len(tree["feature"]) for tree in trees]
+    if max(sizes) > 2 * MAX_LEAVES - 1:
+        raise BotCoreError(f"a tree has more than {MAX_LEAVES} leaves", hint="limit max_depth or max_leaf_nodes")
+    return {
+        "tree_sizes": sizes,
+        "nodes": {name: [value for tree in trees for value in tree[name]] for name in COLUMNS},
+    }
