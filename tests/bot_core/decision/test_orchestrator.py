@@ -4,19 +4,11 @@ import pytest
 
 from bot_core.ai.inference import DecisionModelInference
 from bot_core.ai.repository import ModelRepository
+from bot_core.config.decision_engine import RUNBOOK_THRESHOLDS
 from bot_core.config.models import DecisionEngineConfig, DecisionOrchestratorThresholds
 from bot_core.decision.orchestrator import DecisionOrchestrator
 
-RUNBOOK = DecisionOrchestratorThresholds(
-    max_cost_bps=20.0,
-    min_net_edge_bps=1.5,
-    max_daily_loss_pct=0.05,
-    max_drawdown_pct=0.2,
-    max_position_ratio=0.8,
-    max_open_positions=8,
-    max_latency_ms=500.0,
-    max_trade_notional=50_000.0,
-)
+RUNBOOK = RUNBOOK_THRESHOLDS
 CAREFUL = DecisionOrchestratorThresholds(10.0, 3.0, 0.01, 0.1, 0.4, 2)
 
 
@@ -97,4 +89,6 @@ def test_a_snapshot_names_each_threshold(orchestrator: DecisionOrchestrator) -> 
         "max_open_positions": 2,
         "max_latency_ms": None,
         "max_trade_notional": None,
+        "min_probability": 0.4,
+        "penalty_cost_bps": 0.0,
     }
