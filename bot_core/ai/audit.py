@@ -4,17 +4,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import count, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bot_core.ai.instant import file_stamp, format_instant, utc_now
 from bot_core.ai.report_content import text_at
 from bot_core.ai.reports import AUDIT_ROOT, AuditReport, age_order, read_kind
-from bot_core.ai.signoff import pending_sign_offs
+from bot_core.ai.signoff import default_sign_off, pending_sign_offs
 from bot_core.ai.walk_forward import WalkForward, read_walk_forward, walk_forward_mapping
 from bot_core.foundation.atomic_file import make_folder, write_atomic
 from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.lock import FileLock
 from bot_core.foundation.safe_file import list_inside, read_inside, read_inside_or_none
 from bot_core.foundation.strict_json import encode_json, parse_object
+
+if TYPE_CHECKING:
+    from bot_core.ai.artifact import ModelArtifact
+    from bot_core.ai.walk_forward_validation import FeatureDataset, WalkForwardResult, WalkForwardValidator
 
 AUDIT_SUBDIRECTORIES = ("walk_forward", "data_quality", "drift")
 DEFAULT_AUDIT_ROOT = Path(AUDIT_ROOT)
@@ -23,7 +28,7 @@ _SCHEDULER_FILE = "scheduler.json"
 
 
 def audit_folder(audit_root: str | Path | None) -> Path:
-    """The audit folder named, else the default one below the working folder."""
+    """The audit folder named; for None the default one below the working folder."""
     return DEFAULT_AUDIT_ROOT if audit_root is None else Path(audit_root)
 
 
@@ -66,17 +71,73 @@ def save_scheduler_state(state: Mapping[str, object], *, audit_root: str | Path 
     return path
 
 
+def save_walk_forward_report(
+    result: "WalkForwardResult",
+    *,
+    job_name: str,
+    dataset: "FeatureDataset",
+    validator: "WalkForwardValidator | None" = None,
+    artifact: "ModelArtifact | None" = None,
+    audit_root: str | Path | None = None,
+    generated_at: datetime | None = None,
+    trainer_backend: str | None = None,
+    sign_off: Mapping[str, Mapping[str, object]] | None = None,
+) -> Path:
+    """Write a walk-forward report as a new file; after a crash it is there whole or not at all.
+
+    Args:
+        result: What the validation gave.
+        job_name: The job that trained.
+        dataset: The rows that were walked through; the report has their number and metadata.
+        validator: Gives the windows' lengths; None: the report does not say them.
+        artifact: The model that the report is evidence for; None: it names none.
+        audit_root: As in `audit_folder`.
+        generated_at: None: now.
+        trainer_backend: What trained.
+        sign_off: None: the decisions of risk and compliance are pending.
+    """
+    from bot_core.ai.validation import plain_json
+
+    moment = generated_at or utc_now()
+    walk: dict[str, object] = {
+        "average_directional_accuracy": result.average_directional_accuracy,
+        "average_mae": result.average_mae,
+        "windows": plain_json(result.windows),
+    }
+    if validator is not None:
+        walk |= {"train_window": validator.train_window, "test_window": validator.test_window, "step": validator.step}
+    payload: dict[str, object] = {
+        "dataset": {"rows": len(dataset.vectors), "metadata": plain_json(dataset.metadata)},
+        "generated_at": format_instant(moment),
+        "job_name": job_name,
+        "sign_off": default_sign_off() if sign_off is None else plain_json(sign_off),
+        "trainer_backend": trainer_backend,
+        "walk_forward": walk,
+    }
+    if artifact is not None:
+        payload["model_artifact"] = {
+            "trained_at": format_instant(artifact.trained_at),
+            "metadata": plain_json(artifact.metadata),
+            "metrics": plain_json(artifact.metrics),
+        }
+    return write_new_report("walk_forward", payload, moment=moment, audit_root=audit_root)
+
+
 def save_data_quality_report(
     issues: Sequence[Mapping[str, object]] | Mapping[str, object],
     *,
     job_name: str | None = None,
+    dataset: "FeatureDataset | None" = None,
     audit_root: str | Path | None = None,
     generated_at: datetime | None = None,
     source: str | None = None,
     summary: Mapping[str, object] | None = None,
     tags: Sequence[str] | None = None,
 ) -> Path:
-    """Write the pipeline's data-quality report as a new file; after a crash it is there whole or not at all."""
+    """Write the pipeline's data-quality report as a new file; after a crash it is there whole or not at all.
+
+    With a `dataset` the report has the number of its rows and its metadata too.
+    """
     moment = generated_at or utc_now()
     payload: dict[str, object] = {
         "generated_at": format_instant(moment),
@@ -87,6 +148,7 @@ def save_data_quality_report(
     }
     if summary is not None:
         payload["summary"] = summary
+    payload |= _described(dataset)
     return write_new_report("data_quality", payload, moment=moment, audit_root=audit_root)
 
 
@@ -94,6 +156,7 @@ def save_drift_report(
     metrics: Mapping[str, Mapping[str, object]],
     *,
     job_name: str | None = None,
+    dataset: "FeatureDataset | None" = None,
     audit_root: str | Path | None = None,
     generated_at: datetime | None = None,
     baseline_window: Mapping[str, object] | None = None,
@@ -101,7 +164,19 @@ def save_drift_report(
     detector: str | None = None,
     threshold: float | None = None,
 ) -> Path:
-    """Write the pipeline's drift report as a new file; after a crash it is there whole or not at all."""
+    """Write the pipeline's drift report as a new file; after a crash it is there whole or not at all.
+
+    Args:
+        metrics: As `measure_feature_drift` gives them.
+        job_name: Who looked.
+        dataset: The report has the number of its rows and its metadata too; None: it has not.
+        audit_root: As in `audit_folder`.
+        generated_at: None: now.
+        baseline_window: `rows`, `start` and `end` of what the model knows.
+        production_window: The same of what it meets now.
+        detector: What measured.
+        threshold: Of the detector, in nats.
+    """
     moment = generated_at or utc_now()
     payload = {
         "baseline_window": baseline_window,
@@ -111,6 +186,7 @@ def save_drift_report(
         "metrics": metrics,
         "production_window": production_window,
         "threshold": threshold,
+        **_described(dataset),
     }
     return write_new_report("drift", payload, moment=moment, audit_root=audit_root)
 
@@ -222,6 +298,12 @@ def summarize_walk_forward_reports(reports: Sequence[Mapping[str, object]] | Non
         },
         "pending_sign_off": pending_sign_offs(walks, roles=None),
     }
+
+
+def _described(dataset: "FeatureDataset | None") -> dict[str, object]:
+    if dataset is None:
+        return {}
+    return {"dataset": {"rows": len(dataset.vectors), "metadata": dict(dataset.metadata)}}
 
 
 def _known(subdirectory: str) -> str:

@@ -1,4 +1,7 @@
-"""The retraining scheduler: the schedule in its file, changed durably and never by reading it."""
+"""The retraining scheduler: the schedule in its file, changed durably and never by reading it.
+
+Its jobs are in `bot_core.ai.training_job`; their names are importable from here too, since existing callers do.
+"""
 
 import os
 from collections.abc import Callable, Mapping
@@ -10,13 +13,37 @@ from bot_core.ai import schedule
 from bot_core.ai.audit import LOCK_TIMEOUT_S, scheduler_lock, scheduler_state_path
 from bot_core.ai.instant import as_utc, utc_now
 from bot_core.ai.schedule import ScheduleState
+from bot_core.ai.training_job import (
+    DEFAULT_JOURNAL_ENVIRONMENT,
+    DEFAULT_JOURNAL_RISK_PROFILE,
+    PromotionBlockedError,
+    ScheduledTrainingJob,
+    TrainingRunRecord,
+    TrainingScheduler,
+)
+from bot_core.ai.walk_forward_validation import WalkForwardPlan, WalkForwardResult, WalkForwardValidator
 from bot_core.foundation.atomic_file import make_folder, write_atomic
 from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.frozen import replace
 from bot_core.foundation.safe_file import read_inside_or_none
 
-DEFAULT_JOURNAL_ENVIRONMENT = "ai-training"
-DEFAULT_JOURNAL_RISK_PROFILE = "ai-research"
+__all__ = [
+    "DEFAULT_JOURNAL_ENVIRONMENT",
+    "DEFAULT_JOURNAL_RISK_PROFILE",
+    "RETRAINING_PROMOTION_EVENT",
+    "PromotionBlockedError",
+    "RetrainingEventEmitter",
+    "RetrainingScheduler",
+    "ScheduledTrainingJob",
+    "TrainingRunRecord",
+    "TrainingScheduler",
+    "WalkForwardPlan",
+    "WalkForwardResult",
+    "WalkForwardValidator",
+    "change_schedule",
+    "read_schedule",
+]
+
 RETRAINING_PROMOTION_EVENT = "ai.retraining.champion_promoted"
 
 RetrainingEventEmitter = Callable[[str, Mapping[str, object]], None]
@@ -114,9 +141,16 @@ class RetrainingScheduler:
         """The state with the file's keys, `next_run` as it is now; writes nothing."""
         return self._refresh().to_mapping(now=self._moment(None))
 
-    def mark_executed(self, when: datetime | None = None) -> None:
-        """Record a retraining that succeeded at `when`: failure streak, cooldown and pause end."""
-        self._change(lambda state: schedule.mark_executed(state, self._moment(when)))
+    def mark_executed(self, when: datetime | None = None, *, keep_pause: bool = False) -> None:
+        """Record a retraining that succeeded at `when`: failure streak and cooldown end, and the pause unless kept."""
+
+        def executed(state: ScheduleState) -> ScheduleState:
+            after = schedule.mark_executed(state, self._moment(when))
+            if not keep_pause:
+                return after
+            return replace(after, paused_until=state.paused_until, paused_reason=state.paused_reason)
+
+        self._change(executed)
 
     def mark_failure(self, when: datetime | None = None, reason: str | None = None) -> None:
         """Record a retraining that failed at `when`: the cooldown grows with the streak."""
