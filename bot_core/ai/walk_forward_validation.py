@@ -1,7 +1,7 @@
 """Walk-forward validation: a model is trained again and again on a moving window and tried on what comes next."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from statistics import fmean
 from typing import TYPE_CHECKING, Protocol
 
 from bot_core.foundation.errors import BotCoreError
@@ -104,8 +104,8 @@ class WalkForwardValidator:
         ]
         return WalkForwardResult(
             windows=tuple(windows),
-            average_mae=fmean(window["mae"] for window in windows),
-            average_directional_accuracy=fmean(window["directional_accuracy"] for window in windows),
+            average_mae=_mean([window["mae"] for window in windows]),
+            average_directional_accuracy=_mean([window["directional_accuracy"] for window in windows]),
         )
 
 
@@ -119,11 +119,15 @@ def _tried(artifact: "ModelArtifact", rows: FeatureDataset) -> dict[str, float]:
     return {
         "start_timestamp": _seconds(rows, "start_timestamp"),
         "end_timestamp": _seconds(rows, "end_timestamp"),
-        "mae": fmean(abs(target - expected) for target, expected in pairs),
-        "directional_accuracy": fmean((target >= 0.0) == (expected >= 0.0) for target, expected in pairs),
+        "mae": _mean([abs(target - expected) for target, expected in pairs]),
+        "directional_accuracy": _mean([float((target >= 0.0) == (expected >= 0.0)) for target, expected in pairs]),
     }
 
 
 def _seconds(rows: FeatureDataset, key: str) -> float:
     value = rows.metadata.get(key)
     return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
