@@ -1,5 +1,6 @@
 """The decision orchestrator: which candidates are taken, under whose limits, scored by which model, and why not."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -269,6 +270,8 @@ class DecisionOrchestrator:
             score = inference.score(features)
         except BotCoreError as error:
             return _Scored(selection, f"model {name} gave no score: {error.problem}")
+        if not (math.isfinite(score.expected_return_bps) and math.isfinite(score.success_probability)):
+            return _Scored(selection, f"model {name} gave no finite score: {score}")
         self._usage[name] = self._usage.get(name, 0) + 1
         identity = (inference.model_version, inference.model_digest)
         return _Scored(selection, None, score, *identity, inference.last_imputed_features)

@@ -51,13 +51,14 @@ class SmokeResult:
         return sum(bool(evaluation.stress_failures) for evaluation in self.evaluations)
 
 
-def run_smoke(inputs: SmokeInputs, name: str, inference: Inference) -> SmokeResult:
+def run_smoke(inputs: SmokeInputs, name: str, inference: Inference, sha256: str) -> SmokeResult:
     """Decide about every candidate with one model; reads and writes no file of its own.
 
     Args:
         inputs: The candidates, and what they are held against.
         name: The name under which the model serves.
         inference: The model.
+        sha256: Digest of the artifact that must score, which `inference` names as that of its model.
     """
     orchestrator = DecisionOrchestrator(inputs.config)
     orchestrator.attach_named_inference(name, inference, set_default=True)
@@ -67,19 +68,16 @@ def run_smoke(inputs: SmokeInputs, name: str, inference: Inference) -> SmokeResu
     failures = [
         f"candidate {number} ({evaluation.candidate.strategy} {evaluation.candidate.symbol}): {fault}"
         for number, evaluation in enumerate(evaluations, 1)
-        if (fault := _fault(evaluation, name)) is not None
+        if (fault := _fault(evaluation, sha256)) is not None
     ]
     return SmokeResult(evaluations, tuple(failures) if evaluations else ("there is no candidate to score",))
 
 
-def _fault(evaluation: DecisionEvaluation, name: str) -> str | None:
-    """Why an evaluation proves nothing about the model called `name`; None where it does."""
-    if evaluation.model_name != name:
-        return "; ".join(evaluation.reasons) or f"not scored by {name}"
-    numbers = {
-        "the score": evaluation.model_expected_return_bps,
-        "the probability": evaluation.model_success_probability,
-        "the net edge": evaluation.net_edge_bps,
-    }
-    unfit = [f"{what} is {value}" for what, value in numbers.items() if value is None or not math.isfinite(value)]
-    return ", ".join(unfit) or None
+def _fault(evaluation: DecisionEvaluation, sha256: str) -> str | None:
+    """Why an evaluation proves nothing about an artifact; None where it does."""
+    if evaluation.model_name is None:
+        return "; ".join(evaluation.reasons)
+    if evaluation.model_digest != sha256:
+        return f"scored by the artifact {evaluation.model_digest}, not by {sha256}"
+    net_edge = evaluation.net_edge_bps
+    return None if net_edge is not None and math.isfinite(net_edge) else f"the net edge is {net_edge}"
