@@ -12,6 +12,7 @@ import struct
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from operator import getitem
 from typing import TYPE_CHECKING, Any
 
 from bot_core.ai.artifact import ModelArtifact
@@ -165,8 +166,8 @@ class _Forest:
             # In each field the lowest bit alone: field & -field. No field is empty, so no sum overflows its field.
             lowest = alive & ((alive ^ everything) + block.ones)
             bits = block.unpack(lowest.to_bytes(block.size * block.count, "little"))
-            for leaves, bit in zip(block.leaves, bits, strict=True):
-                total += leaves[bit]
+            for value in map(getitem, block.leaves, bits):
+                total += value
         return total
 
     def batch(self, matrix: "NDArray[np.float64]") -> "NDArray[np.float64]":

@@ -1,0 +1,247 @@
+"""What the features looked like in training, finely enough to measure data drift against.
+
+For each feature the counts between fixed edges: the inner percentiles, and on both sides quantiles that halve down to
+about 2e-6, because a shift of the tails is what a few equal bins hide. An edge is a value of the sample; a bin holds
+what lies above its lower and not above its upper edge, so that the counts up to an edge are exactly the sample's
+distribution function there. No bin is empty in training.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bot_core.ai.model_state import finite, mapping_at, numbers_at, sequence_at, whole
+from bot_core.foundation.atomic_file import make_folder, write_atomic
+from bot_core.foundation.digest import canonical_json, sha256_hex
+from bot_core.foundation.errors import BotCoreError, FileFormatError, IntegrityError
+from bot_core.foundation.frozen import frozen
+from bot_core.foundation.safe_file import read_inside
+from bot_core.foundation.strict_json import parse_object
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bot_core.ai.dataset import FeatureDataset
+
+BASELINE_FOLDER = "baselines"
+MAX_CATEGORIES = 1000
+_VERSION = 1
+_TAILS = tuple(0.01 / 2**power for power in range(12, 0, -1))  # from 2.4e-6 up
+_LEVELS = (*_TAILS, *(percent / 100 for percent in range(1, 100)), *(1 - level for level in reversed(_TAILS)))
+
+
+@frozen
+class FeatureBaseline:
+    """A feature of numbers.
+
+    Attributes:
+        edges: Ascending, all below `maximum`.
+        counts: One more than edges: values up to the first edge, between the edges, above the last one.
+        n: How many values are there; the sum of the counts.
+        mean, stdev: Of these; the standard deviation is the population's.
+        missing: How many are not there.
+        distinct: How many different values there are.
+    """
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    n: int
+    minimum: float
+    maximum: float
+    mean: float
+    stdev: float
+    missing: int
+    distinct: int
+
+
+@frozen
+class CategoryBaseline:
+    """A column of text: how often each value is there, and how many are missing."""
+
+    counts: Mapping[str, int]
+    missing: int
+
+
+@frozen
+class Baseline:
+    """The training rows of one model, feature by feature.
+
+    Attributes:
+        rows: How many training rows there were.
+    """
+
+    rows: int
+    features: Mapping[str, FeatureBaseline]
+    categories: Mapping[str, CategoryBaseline]
+
+    def encode(self) -> bytes:
+        """The file's bytes: equal baselines give equal bytes."""
+        return canonical_json(
+            {
+                "version": _VERSION,
+                "rows": self.rows,
+                "features": {
+                    name: {
+                        "edges": item.edges,
+                        "counts": item.counts,
+                        "n": item.n,
+                        "min": item.minimum,
+                        "max": item.maximum,
+                        "mean": item.mean,
+                        "stdev": item.stdev,
+                        "missing": item.missing,
+                        "distinct": item.distinct,
+                    }
+                    for name, item in self.features.items()
+                },
+                "categories": {
+                    name: {"counts": dict(item.counts), "missing": item.missing}
+                    for name, item in self.categories.items()
+                },
+            }
+        )
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the file's bytes, by which an artifact's metadata name it."""
+        return sha256_hex(self.encode())
+
+
+def make_baseline(dataset: "FeatureDataset") -> Baseline:
+    """The baseline of these rows.
+
+    Raises:
+        BotCoreError: A feature has no value, or a column of categories more than 1000 different ones.
+    """
+    return Baseline(
+        rows=dataset.rows,
+        features={
+            name: _measure(name, column) for name, column in zip(dataset.feature_names, dataset.matrix.T, strict=True)
+        },
+        categories={name: _count(name, values) for name, values in dataset.categories.items()},
+    )
+
+
+def save_baseline(folder: Path, baseline: Baseline) -> Path:
+    """Write a baseline to `baselines/<its digest>.json` in the folder of its artifact.
+
+    After a crash the file is there whole or not at all.
+    """
+    data = baseline.encode()
+    path = baseline_path(folder, sha256_hex(data))
+    make_folder(path.parent)
+    write_atomic(path, data)
+    return path
+
+
+def baseline_path(folder: Path, sha256: str) -> Path:
+    """Where the baseline with this digest is, beside the artifacts of a folder."""
+    return folder / BASELINE_FOLDER / f"{sha256}.json"
+
+
+def load_baseline(path: Path, expected_sha256: str) -> Baseline:
+    """The baseline in a file.
+
+    Args:
+        path: The file.
+        expected_sha256: What the artifact's `metadata.feature_baseline.sha256` says.
+
+    Raises:
+        MissingFileError: There is no such file.
+        IntegrityError: The bytes are not those that training wrote.
+        FileFormatError: The content is not a baseline; names the file and the place.
+    """
+    data = read_inside(path.parent, path.name)
+    if (found := sha256_hex(data)) != expected_sha256:
+        raise IntegrityError(
+            f"{path} has the digest {found}; the artifact names {expected_sha256}",
+            hint="put back the file that was written with the artifact",
+            path=str(path),
+        )
+    try:
+        return _parse(parse_object(data, str(path)))
+    except FileFormatError as error:
+        if error.path is not None:
+            raise
+        raise FileFormatError(f"{path}: {error.problem}", path=str(path)) from error
+
+
+def _measure(name: str, column: "NDArray[np.float64]") -> FeatureBaseline:
+    import numpy as np
+
+    values = np.sort(column[~np.isnan(column)])
+    if not len(values):
+        raise BotCoreError(f"{name} is missing in every row, so that it has no baseline")
+    # The smallest value that at least this share of the sample does not exceed.
+    ranks = np.ceil(np.array(_LEVELS) * len(values)).astype(np.int64) - 1
+    edges = np.unique(values[ranks.clip(0)])
+    edges = edges[edges < values[-1]]
+    below = np.searchsorted(values, edges, side="right")
+    return FeatureBaseline(
+        edges=tuple(edges.tolist()),
+        counts=tuple(np.diff(below, prepend=0, append=len(values)).tolist()),
+        n=len(values),
+        minimum=float(values[0]),
+        maximum=float(values[-1]),
+        mean=float(values.mean()),
+        stdev=float(values.std()),
+        missing=len(column) - len(values),
+        distinct=int(np.count_nonzero(np.diff(values))) + 1,
+    )
+
+
+def _count(name: str, values: Sequence[str | None]) -> CategoryBaseline:
+    counts = Counter(value for value in values if value is not None)
+    if len(counts) > MAX_CATEGORIES:
+        raise BotCoreError(f"{name} has {len(counts)} different values, more than {MAX_CATEGORIES}: it is no category")
+    return CategoryBaseline(dict(sorted(counts.items())), len(values) - counts.total())
+
+
+def _parse(raw: Mapping[str, object]) -> Baseline:
+    if raw.get("version") != _VERSION:
+        raise FileFormatError(f"version is {raw.get('version')!r}, not {_VERSION}")
+    rows = whole(raw.get("rows"), "rows", 1, None)
+    features = mapping_at(raw, "features", "the baseline")
+    categories = mapping_at(raw, "categories", "the baseline")
+    return Baseline(
+        rows=rows,
+        features={
+            name: _parse_feature(mapping_at(features, name, "features"), f"features.{name}", rows) for name in features
+        },
+        categories={
+            name: _parse_category(mapping_at(categories, name, "categories"), f"categories.{name}", rows)
+            for name in categories
+        },
+    )
+
+
+def _parse_feature(raw: Mapping[str, object], place: str, rows: int) -> FeatureBaseline:
+    edges = numbers_at(raw, "edges", place)
+    counts = tuple(
+        whole(value, f"{place}.counts[{number}]", 0, rows)
+        for number, value in enumerate(sequence_at(raw, "counts", place))
+    )
+    n, missing, distinct = (whole(raw.get(name), f"{place}.{name}", 0, rows) for name in ("n", "missing", "distinct"))
+    if len(counts) != len(edges) + 1 or sum(counts) != n or n + missing != rows:
+        raise FileFormatError(
+            f"{place} has {len(counts)} counts that add up to {sum(counts)}; {len(edges)} edges, n {n}, "
+            f"{missing} missing and {rows} rows want others"
+        )
+    if any(lower >= upper for lower, upper in pairwise(edges)):
+        raise FileFormatError(f"{place}.edges do not ascend")
+    minimum, maximum, mean, stdev = (
+        finite(raw.get(name), f"{place}.{name}") for name in ("min", "max", "mean", "stdev")
+    )
+    return FeatureBaseline(edges, counts, n, minimum, maximum, mean, stdev, missing, distinct)
+
+
+def _parse_category(raw: Mapping[str, object], place: str, rows: int) -> CategoryBaseline:
+    found = mapping_at(raw, "counts", place)
+    counts = {name: whole(value, f"{place}.counts.{name}", 0, rows) for name, value in found.items()}
+    missing = whole(raw.get("missing"), f"{place}.missing", 0, rows)
+    if sum(counts.values()) + missing != rows:
+        raise FileFormatError(f"{place}: {sum(counts.values())} values and {missing} missing are not {rows} rows")
+    return CategoryBaseline(counts, missing)
