@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
-from bot_core.config.auto_trader import read_maintenance, set_maintenance
+from bot_core.config.auto_trader import read_maintenance
+from bot_core.config.maintenance import change_maintenance
 from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.plan import Desired, Phase
@@ -48,12 +49,11 @@ class Maintenance:
         return MaintenanceState(maintenance=flag.value, token=flag.token, rest=flag.rest)
 
     def move(self, name: str, before: State | None, after: State | None) -> None:  # noqa: ARG002
-        """Replace the file with one in which exactly one line differs."""
-        data = self._binding.read(name)
-        if data is None or not isinstance(after, MaintenanceState):
+        """Replace the file with one in which exactly one line differs, when no engine is in the middle of a decision."""
+        if self._binding.read(name) is None or not isinstance(after, MaintenanceState):
             raise InvalidInputError(f"{name} is gone", hint="restore the file, then continue the run")
         if self.observe(name) != after:
-            self._binding.write(name, set_maintenance(data, name, after.token))
+            change_maintenance(self._binding.root, name, after.token)
 
     def files(self, name: str) -> tuple[str, ...]:
         """The configuration file."""
