@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from bot_core.ai.dataset import FeatureDataset
+    from bot_core.ai.dataset import FeatureTable
 
 BASELINE_FOLDER = "baselines"
 MAX_CATEGORIES = 1000
@@ -110,7 +110,7 @@ class Baseline:
         return sha256_hex(self.encode())
 
 
-def make_baseline(dataset: "FeatureDataset") -> Baseline:
+def make_baseline(dataset: "FeatureTable") -> Baseline:
     """The baseline of these rows.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from bot_core.foundation.errors import BotCoreError, FileFormatError
 from bot_core.foundation.frozen import frozen, replace
@@ -20,8 +20,16 @@ _MISSING = frozenset({"", "nan", "null"})
 
 
 @frozen
-class FeatureDataset:
-    """Rows in the order of their time.
+class FeatureRow:
+    """One row; a feature that is missing is not among its features."""
+
+    features: Mapping[str, float]
+    target_bps: float
+
+
+@frozen
+class FeatureTable:
+    """Rows in the order of their time, as arrays; a `FeatureDataset` for whoever validates or reports.
 
     Attributes:
         feature_names: The columns of `matrix`.
@@ -66,15 +74,42 @@ class FeatureDataset:
             stats[name] = dict(zip(("mean", "stdev", "min", "max"), map(float, figures), strict=True))
         return stats
 
-    def part(self, first: int, last: int) -> "FeatureDataset":
-        """The rows from `first` up to, not including, `last`."""
+    @property
+    def vectors(self) -> Sequence[FeatureRow]:
+        """The rows one by one, each made when it is asked for."""
+        return _Rows(self)
+
+    def subset(self, indices: Sequence[int]) -> "FeatureTable":
+        """These rows, which must be in the order of time."""
+        chosen = slice(indices.start, indices.stop) if isinstance(indices, range) and indices.step == 1 else indices
         return replace(
             self,
-            matrix=self.matrix[first:last],
-            target=self.target[first:last],
-            times=self.times[first:last],
-            categories={name: values[first:last] for name, values in self.categories.items()},
+            matrix=self.matrix[chosen],
+            target=self.target[chosen],
+            times=self.times[chosen],
+            categories={name: [values[index] for index in indices] for name, values in self.categories.items()},
         )
+
+
+class _Rows(Sequence[FeatureRow]):
+    def __init__(self, table: FeatureTable) -> None:
+        self._table = table
+
+    def __len__(self) -> int:
+        return self._table.rows
+
+    @overload
+    def __getitem__(self, index: int) -> FeatureRow: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[FeatureRow]: ...
+
+    def __getitem__(self, index: int | slice) -> FeatureRow | Sequence[FeatureRow]:
+        if isinstance(index, slice):
+            return _Rows(self._table.subset(range(self._table.rows)[index]))
+        names, values = self._table.feature_names, self._table.matrix[index].tolist()
+        features = {name: value for name, value in zip(names, values, strict=True) if not math.isnan(value)}
+        return FeatureRow(features, float(self._table.target[index]))
 
 
 def load_dataset(
@@ -84,7 +119,7 @@ def load_dataset(
     target: str,
     time_column: str,
     categories: Sequence[str] = (),
-) -> FeatureDataset:
+) -> FeatureTable:
     """Read training rows; other columns are passed over.
 
     A feature that is empty, null or NaN is missing. Rows are put in the order of their time, those of one time in the
@@ -153,7 +188,7 @@ class _Columns:
         place = f"{self.source}, {'line' if self.is_text else 'row'} {number}"
         return FileFormatError(f"{place}: {problem}", path=self.source, line=number if self.is_text else None)
 
-    def dataset(self, features: tuple[str, ...], target: str) -> FeatureDataset:
+    def dataset(self, features: tuple[str, ...], target: str) -> FeatureTable:
         """What was read, in the order of time."""
         import numpy as np
 
@@ -164,7 +199,7 @@ class _Columns:
         matrix = np.column_stack([np.array(self.numbers[name]) for name in features])[order]
         if empty := [name for name, column in zip(features, matrix.T, strict=True) if np.isnan(column).all()]:
             raise FileFormatError(f"{self.source}: {', '.join(empty)} is missing in every row", path=self.source)
-        return FeatureDataset(
+        return FeatureTable(
             feature_names=features,
             matrix=matrix,
             target=np.array(self.numbers[target])[order],

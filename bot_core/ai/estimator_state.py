@@ -1,14 +1,99 @@
-"""The model state of a fitted scikit-learn estimator: every parameter as a JSON number, nothing pickled."""
+"""Scikit-learn estimators, and the model state of a fitted one: every parameter as a JSON number, nothing pickled."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from bot_core.ai.dataset import FeatureTable
 from bot_core.ai.tree_state import COLUMNS, MAX_LEAVES, SCALED_LEAVES, WHOLE_LEAVES
 from bot_core.foundation.errors import BotCoreError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _IDENTITY_LOSSES = ("squared_error", "absolute_error", "quantile")
 # What stands for "every number": with it scikit-learn splits missing values from all others.
 _LARGEST = 1.7976931348623157e308
+
+
+class Fitted:
+    """An estimator fitted to rows, and how values must be made ready for it.
+
+    Attributes:
+        scalers: Mean and standard deviation of each feature in these rows.
+        state: The model state.
+    """
+
+    def __init__(self, rows: FeatureTable, backend: str, parameters: Mapping[str, object], seed: int) -> None:
+        """Fit.
+
+        Args:
+            rows: To learn from.
+            backend: "ridge", "gradient_boosting" or "hist_gradient_boosting".
+            parameters: Of the estimator, by scikit-learn's names.
+            seed: Of everything random.
+
+        Raises:
+            BotCoreError: The backend is unknown, or scikit-learn refuses a parameter or the rows.
+        """
+        import numpy as np
+
+        stats = rows.feature_stats
+        self.scalers = [(stats[name]["mean"], stats[name]["stdev"]) for name in rows.feature_names]
+        self._means = np.array([mean for mean, _ in self.scalers])
+        self._stdevs = np.array([stdev or 1.0 for _, stdev in self.scalers])
+        missing = np.isnan(rows.matrix)
+        # What is missing altogether teaches nothing (it happens in a walk-forward window only).
+        learns = backend == "hist_gradient_boosting"
+        self._may_miss = np.logical_and(missing.any(axis=0), ~missing.all(axis=0)) & learns
+        self._is_scaled = backend == "ridge"
+        self._estimator = fit(_estimator(backend, parameters, seed), self._inputs(rows.matrix), rows.target)
+        names = [rows.feature_names[index] for index in np.flatnonzero(self._may_miss)]
+        self.state: dict[str, object] = (
+            linear_state(self._estimator)
+            if self._is_scaled
+            else hist_gradient_boosting_state(self._estimator, names)
+            if learns
+            else gradient_boosting_state(self._estimator)
+        )
+
+    def served(self, matrix: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        """The values as a score gets them: the mean for what is missing, except where the model has learned of it."""
+        import numpy as np
+
+        return np.where(np.isnan(matrix) & ~self._may_miss, self._means, matrix)
+
+    def z_scores(self, matrix: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        """The values by the scalers, 0 for what is missing."""
+        import numpy as np
+
+        scores: NDArray[np.float64] = (np.where(np.isnan(matrix), self._means, matrix) - self._means) / self._stdevs
+        return scores
+
+    def predict(self, matrix: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        """What scikit-learn predicts, shape (rows,)."""
+        predicted: NDArray[np.float64] = self._estimator.predict(self._inputs(matrix))
+        return predicted
+
+    def magnitude(self, matrix: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        """What a ridge's rounding is a share of: the sizes of its terms, shape (rows,); 0 for trees, which are exact."""
+        import numpy as np
+
+        if not self._is_scaled:
+            return np.zeros(len(matrix))
+        sizes: NDArray[np.float64] = np.abs(self.z_scores(matrix)) @ np.abs(self._estimator.coef_)
+        return sizes + (1.0 + abs(float(self._estimator.intercept_)))
+
+    def _inputs(self, matrix: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        return self.z_scores(matrix) if self._is_scaled else self.served(matrix)
+
+
+def fit(estimator: Any, inputs: "NDArray[np.float64]", target: "NDArray[Any]") -> Any:
+    """Fit an estimator to inputs of shape (rows, features); what scikit-learn refuses is a BotCoreError."""
+    try:
+        return estimator.fit(inputs, target)
+    except (ValueError, TypeError) as error:
+        raise BotCoreError(f"{type(estimator).__name__} cannot be fitted: {error}") from error
 
 
 def linear_state(estimator: Any) -> dict[str, object]:
@@ -115,3 +200,20 @@ def _flat(trees: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, object]:
         "tree_sizes": sizes,
         "nodes": {name: [value for tree in trees for value in tree[name]] for name in COLUMNS},
     }
+
+
+def _estimator(backend: str, parameters: Mapping[str, object], seed: int) -> Any:
+    from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingRegressor
+    from sklearn.linear_model import Ridge
+
+    classes: dict[str, Callable[..., Any]] = {
+        "ridge": Ridge,
+        "gradient_boosting": GradientBoostingRegressor,
+        "hist_gradient_boosting": HistGradientBoostingRegressor,
+    }
+    if backend not in classes:
+        raise BotCoreError(f"backend {backend!r} cannot be trained; known are {', '.join(classes)}")
+    try:
+        return classes[backend](**{**parameters, "random_state": seed})
+    except TypeError as error:
+        raise BotCoreError(f"the parameters of {backend}: {error}") from error
