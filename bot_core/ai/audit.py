@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bot_core.ai.instant import file_stamp, format_instant, utc_now
 from bot_core.ai.report_content import text_at
-from bot_core.ai.reports import AUDIT_ROOT, AuditReport, age_order, read_kind
+from bot_core.ai.reports import AUDIT_ROOT, MAX_BYTES, AuditReport, age_order, read_kind
 from bot_core.ai.signoff import default_sign_off, pending_sign_offs
 from bot_core.ai.walk_forward import WalkForward, read_walk_forward, walk_forward_mapping
 from bot_core.foundation.atomic_file import make_folder, write_atomic
@@ -57,7 +57,7 @@ def load_scheduler_state(*, audit_root: str | Path | None = None) -> Mapping[str
         FileFormatError: The file is not strict JSON with an object at the top.
     """
     path = scheduler_state_path(audit_root)
-    data = read_inside_or_none(path.parent, path.name)
+    data = read_inside_or_none(path.parent, path.name, max_bytes=MAX_BYTES)
     return None if data is None else parse_object(data, str(path))
 
 
@@ -231,7 +231,7 @@ def load_audit_report(path: str | Path) -> Mapping[str, object]:
         BotCoreError: It is missing, unsafe, or not strict JSON with an object at the top.
     """
     file = Path(path)
-    return parse_object(read_inside(file.parent, file.name), str(file))
+    return parse_object(read_inside(file.parent, file.name, max_bytes=MAX_BYTES), str(file))
 
 
 def load_recent(

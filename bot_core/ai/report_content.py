@@ -3,6 +3,7 @@
 A field of the wrong type is a FileFormatError that names the file and the field; an absent one says nothing.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -12,6 +13,48 @@ from bot_core.foundation.errors import FileFormatError
 
 _YES = frozenset({"true", "yes", "on", "1"})
 _NO = frozenset({"false", "no", "off", "0"})
+_SORTS: tuple[tuple[str, type | tuple[type, ...], tuple[str, ...]], ...] = (
+    (
+        "a text",
+        str,
+        (
+            *("timestamp", "generated_at", "status", "category", "model_name", "model_version", "backend"),
+            *("job_name", "detector", "source", "trainer_backend"),
+        ),
+    ),
+    (
+        "a list",
+        (list, tuple),
+        (
+            *("expected_features", "missing_features", "null_features", "unexpected_features"),
+            *("monitored_features", "violations", "tags"),
+        ),
+    ),
+    (
+        "an object",
+        Mapping,
+        (
+            *("context", "policy", "extra", "summary", "metrics", "sign_off", "baseline_window", "production_window"),
+            *("dataset", "walk_forward", "model_artifact"),
+        ),
+    ),
+)
+
+
+def require_types(raw: Mapping[str, object], path: str) -> None:
+    """Raise where a known field of a report is neither absent, null nor what the format says.
+
+    Raises:
+        FileFormatError: Names every such field.
+    """
+    faults = [
+        f"{key} is not {wanted}"
+        for wanted, sort, keys in _SORTS
+        for key in keys
+        if raw.get(key) is not None and not isinstance(raw[key], sort)
+    ]
+    if faults:
+        raise _fault(path, "; ".join(faults))
 
 
 def is_enforced(raw: Mapping[str, object]) -> bool:
@@ -113,11 +156,11 @@ def text_at(raw: Mapping[str, object], key: str) -> str | None:
 
 
 def number_at(raw: Mapping[str, object], key: str, path: str) -> float | None:
-    """The number under a key; None when it is absent or null; FileFormatError when it is anything else."""
+    """The finite number under a key; None when it is absent or null; FileFormatError when it is anything else."""
     value = raw.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise _fault(path, f"{key} is not a number")
     return float(value)
 

@@ -16,6 +16,7 @@ from bot_core.ai.report_content import (
     normalize_report_status,
     object_at,
     own_time,
+    require_types,
     summary_line,
     text_at,
 )
@@ -30,6 +31,7 @@ Severity = Literal["critical", "alert", "ok"]
 
 KINDS: tuple[ReportKind, ...] = ("data_quality", "drift")
 AUDIT_ROOT = "audit/ai_decision"
+MAX_BYTES = 8 * 1024 * 1024  # some hundred times the longest report; a parsed file takes many times its size
 DEFAULT_ROLES = ("compliance", "risk")
 COMPLETE = frozenset({"approved", "waived"})
 SETTLED = COMPLETE | {"rejected"}
@@ -156,7 +158,7 @@ def read_folder(root: Path, folder: str) -> Iterable[tuple[str, bytes | Exceptio
     for name in list_inside(root, folder, suffix=".json"):
         path = str(PurePosixPath(folder, name))
         try:
-            yield path, read_inside(root, path)
+            yield path, read_inside(root, path, max_bytes=MAX_BYTES)
         except MissingFileError:
             continue
         except (BotCoreError, OSError) as error:
@@ -237,6 +239,7 @@ def read_sign_off(raw: Mapping[str, object], path: str) -> dict[str, SignOff] | 
 
 
 def _judged(raw: Mapping[str, object], path: str, kind: ReportKind, digest: str) -> AuditReport:
+    require_types(raw, path)
     score, threshold = drift_limits(raw, path)
     critical = is_critical(raw, path)
     if kind == "drift":

@@ -32,6 +32,7 @@ __all__ = [
 
 _LOCK_NAME = ".manifest.lock"
 _LOCK_TIMEOUT_S = 10.0
+_MAX_BYTES = 64 * 1024 * 1024  # some ten times a model of a thousand trees; a parsed file takes many times its size
 
 
 def read_manifest(base: Path, name: str = "manifest.json") -> Manifest:
@@ -41,7 +42,7 @@ def read_manifest(base: Path, name: str = "manifest.json") -> Manifest:
         FileFormatError: The file is corrupt; it is never taken for an empty one.
     """
     source = str(base / name)
-    data = read_inside_or_none(base, name)
+    data = read_inside_or_none(base, name, max_bytes=_MAX_BYTES)
     return Manifest.empty(source) if data is None else Manifest.parse(data, source)
 
 
@@ -306,8 +307,8 @@ class ModelRepository:
                 return self.base_path, manifest.versions[version].file, self._read_version(manifest, version)
         path = Path(reference)
         if path.is_file():
-            return path.parent, path.name, read_inside(path.parent, path.name)
-        data = None if path.is_absolute() else read_inside_or_none(self.base_path, str(path))
+            return path.parent, path.name, read_inside(path.parent, path.name, max_bytes=_MAX_BYTES)
+        data = None if path.is_absolute() else read_inside_or_none(self.base_path, str(path), max_bytes=_MAX_BYTES)
         if data is None:
             raise UnresolvedReferenceError(
                 f"{str(reference)!r} is no version or alias of {self.base_path}, and no file there or in {os.getcwd()}",
@@ -318,7 +319,7 @@ class ModelRepository:
     def _read_version(self, manifest: Manifest, version: str) -> bytes:
         file = manifest.entry(version).file
         try:
-            return read_inside(self.base_path, file)
+            return read_inside(self.base_path, file, max_bytes=_MAX_BYTES)
         except MissingFileError as error:
             raise MissingFileError(
                 f"{manifest.source}: {version} names {file}, which does not exist", path=str(self.base_path / file)

@@ -12,6 +12,7 @@ from pathlib import Path
 from bot_core.ai import schedule
 from bot_core.ai.audit import LOCK_TIMEOUT_S, scheduler_lock, scheduler_state_path
 from bot_core.ai.instant import as_utc, utc_now
+from bot_core.ai.reports import MAX_BYTES
 from bot_core.ai.schedule import ScheduleState
 from bot_core.ai.training_job import (
     DEFAULT_JOURNAL_ENVIRONMENT,
@@ -60,7 +61,7 @@ def read_schedule(path: Path, *, root: Path | None = None) -> ScheduleState | No
         FileFormatError: The content is not a schedule.
     """
     base = path.parent if root is None else root
-    data = read_inside_or_none(base, os.path.relpath(path, base))
+    data = read_inside_or_none(base, os.path.relpath(path, base), max_bytes=MAX_BYTES)
     return None if data is None else ScheduleState.parse(data, str(path))
 
 

@@ -10,6 +10,7 @@ from bot_core.ai.report_content import normalize_report_status, object_at
 from bot_core.ai.reports import (
     COMPLETE,
     DEFAULT_ROLES,
+    MAX_BYTES,
     ReportKind,
     Signable,
     judge_mapping,
@@ -259,7 +260,7 @@ def _update_file(root: Path, report: str, decision: _Decision) -> dict[str, obje
 
 
 def _read_signed(root: Path, report: str, decision: _Decision) -> tuple[bytes, dict[str, object]]:
-    data = read_inside(root, report)
+    data = read_inside(root, report, max_bytes=MAX_BYTES)
     return data, _signed(parse_object(data, report), decision, report)
 
 

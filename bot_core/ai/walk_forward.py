@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from bot_core.ai.instant import parse_file_stamp, parse_instant
-from bot_core.ai.report_content import object_at, own_time, text_at
+from bot_core.ai.report_content import object_at, own_time, require_types, text_at
 from bot_core.ai.reports import (
     AUDIT_ROOT,
     COMPLETE,
@@ -157,6 +157,7 @@ def _same_instant(left: object, right: object) -> bool:
 
 
 def _read(raw: Mapping[str, object], path: str, digest: str) -> WalkForward:
+    require_types(raw, path)
     artifact = object_at(raw, "model_artifact", path)
     metadata = object_at(artifact, "metadata", path)
     return WalkForward(

@@ -1,6 +1,7 @@
 """Reading files below a root without following links."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from bot_core.foundation.descriptor import folder_opened, open_plain
@@ -44,6 +45,28 @@ def read_inside_or_none(root: Path, relative: str, *, max_bytes: int = MAX_BYTES
         return read_inside(root, relative, max_bytes=max_bytes)
     except MissingFileError:
         return None
+
+
+def lines_inside(root: Path, relative: str, *, max_line: int) -> Iterator[bytes | None]:
+    """The lines of one plain file below `root`, without their newlines; writes nothing and holds one line at a time.
+
+    Args:
+        root: A trusted folder.
+        relative: As in `read_inside`.
+        max_line: None is given in place of a line of more bytes than this.
+
+    Raises:
+        MissingFileError, UnsafePathError: As in `read_inside`; a file may be of any size.
+    """
+    path = _below(root, relative)
+    with folder_opened(path.parent, root) as folder, os.fdopen(open_plain(path, folder, os.O_RDONLY), "rb") as file:
+        while line := file.readline(max_line + 1):
+            if len(line) > max_line and not line.endswith(b"\n"):
+                while (rest := file.readline(max_line)) and not rest.endswith(b"\n"):
+                    pass
+                yield None
+            else:
+                yield line.removesuffix(b"\n")
 
 
 def list_inside(root: Path, relative: str, *, suffix: str = "") -> tuple[str, ...]:

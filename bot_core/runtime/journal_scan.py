@@ -7,11 +7,12 @@ from pathlib import Path
 
 from bot_core.foundation.errors import FileFormatError
 from bot_core.foundation.frozen import frozen
-from bot_core.foundation.safe_file import list_inside, read_inside, read_inside_or_none
+from bot_core.foundation.safe_file import lines_inside, list_inside, read_inside_or_none
 from bot_core.foundation.strict_json import JsonValue, parse_object
 
 _SUFFIXES = (".jsonl", ".log")
-_MAX_BYTES = 1 << 32
+_MAX_BYTES = 1 << 30
+_MAX_LINE = 1 << 20  # some thousand times an event
 _CHUNK = 1 << 16
 # Every writer puts the event first and every value in quotes. Neither end can stand inside a JSON string, where quotes
 # are escaped, so a line that begins and ends like this, and holds one beginning only, is neither cut nor glued.
@@ -89,18 +90,22 @@ def journal_files(root: Path, relative: str) -> tuple[str, ...]:
 
 
 def journal_records(root: Path, name: str) -> Iterator[tuple[int, dict[str, JsonValue] | None]]:
-    """Line number and record of each line of one file; None for a line that is not a JSON object."""
-    data = read_inside(root, name, max_bytes=_MAX_BYTES)
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        if line.strip():
+    """Line number and record of each line of one file; None for a line that is no event. Holds one line at a time."""
+    for number, line in enumerate(lines_inside(root, name, max_line=_MAX_LINE), start=1):
+        if line is None:
+            yield number, None
+        elif line.strip():
             yield number, _record(line, name)
 
 
 def _record(line: bytes, name: str) -> dict[str, JsonValue] | None:
+    if len(line) > _MAX_LINE:
+        return None
     try:
-        return parse_object(line, name)
+        record = parse_object(line, name)
     except FileFormatError:
         return None
+    return record if isinstance(record.get("event"), str) else None
 
 
 def _lines_with(data: bytes, needles: tuple[bytes, ...]) -> Iterator[tuple[int, bytes]]:
