@@ -1,6 +1,7 @@
 """What a check is: one file that tries the loaded target before anything is released."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -9,7 +10,7 @@ from pydantic import JsonValue
 from bot_core.foundation.frozen import frozen
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.gate import Outcome
-from rollbackctl.spec.document import Spec
+from rollbackctl.spec.document import Document, Spec
 
 
 @frozen
@@ -21,12 +22,16 @@ class Bench:
         spec: The rollback plan.
         facts: The target and its digest.
         artifact: The stored copy of the target, named by its digest, relative to the workspace.
+        limits: The policy's numbers by name.
+        inputs: Digests of the plan's inputs by path; what is read must have the digest that stands here.
     """
 
     root: Path
     spec: Spec
     facts: Facts
     artifact: str
+    limits: Mapping[str, float] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     def section(self, name: str) -> Mapping[str, JsonValue]:
         """Return a check's section of the rollback plan; empty when there is none."""
@@ -42,3 +47,12 @@ class Check(Protocol):
 
     def run(self, bench: Bench) -> Outcome:
         """Try the target; a fault of the target is an outcome, not an exception."""
+
+
+class Reader(Protocol):
+    """A check that has settings and reads files of the workspace, beside the stored copy."""
+
+    settings: ClassVar[type[Document]]  # its section of the rollback plan
+
+    def files(self, spec: Spec) -> Mapping[str, Callable[[bytes, str], object]]:
+        """Name each file, with what reads its bytes and raises where they are wrong; its digest belongs to the plan."""

@@ -296,7 +296,8 @@ def _run_checks(context: Context) -> None:
 
 def _bench(context: Context, facts: Facts) -> Bench:
     artifact = f"{context.spec.spec.serving.model_dir}/artifacts/{facts.target.sha256}.json"
-    return Bench(context.run.workspace.root, context.spec, facts, artifact)
+    workspace = context.run.workspace
+    return Bench(workspace.root, context.spec, facts, artifact, workspace.policy.limits, context.plan.inputs)
 
 
 def _take_over_finished(context: Context) -> None:

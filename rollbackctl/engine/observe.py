@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from bot_core.ai.checklist import post_incident_section
 from bot_core.foundation.digest import sha256_hex
-from bot_core.foundation.safe_file import read_inside_or_none
+from bot_core.foundation.safe_file import read_inside, read_inside_or_none
 from rollbackctl.core.address import Address
 from rollbackctl.core.errors import InvalidInputError, RollbackError
 from rollbackctl.core.facts import Facts
@@ -112,7 +112,7 @@ def observe_evidence(workspace: Workspace, spec: Spec, history: History) -> Obse
 
 
 def _inputs(workspace: Workspace, spec: Spec, versions: tuple[VersionFact, ...]) -> dict[str, str]:
-    """Digest of every input file of the versions, by path."""
+    """Digest of every input file of versions and checks, by path."""
     inputs: dict[str, str] = {}
     for fact in versions:
         if fact.sha256 is not None:
@@ -126,6 +126,10 @@ def _inputs(workspace: Workspace, spec: Spec, versions: tuple[VersionFact, ...])
         from rollbackctl.engine.thresholds import read_thresholds
 
         inputs[thresholds] = sha256_hex(read_thresholds(workspace.root, thresholds))
+    for path, parse in workspace.registry.check_files(spec).items():
+        data = read_inside(workspace.root, path)
+        parse(data, path)
+        inputs[path] = sha256_hex(data)
     return inputs
 
 

@@ -1,6 +1,6 @@
 """From a rollback plan and an observation to a plan: nothing here reads or writes anything."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ class Planner:
             policy=observation.policy_digest,
             facts=facts.identity(),
             base=base,
-            inputs=_inputs(facts, observation, spec),
+            inputs=_inputs(facts, observation, spec, self.registry.check_files(spec)),
             changes=changes,
             steps=() if settled else make_steps(desired, base, self.registry.order),
             gates=self._gates(spec),
@@ -100,10 +100,7 @@ class Planner:
         """
         missing = [str(address) for address in addresses if str(address) not in observation.states]
         if missing:
-            raise InvalidInputError(
-                f"the observation does not hold {', '.join(sorted(missing))}",
-                hint="observe for this plan, on the host: rollbackctl observe PLAN --out world.json",
-            )
+            raise _not_observed(sorted(missing))
         holds = {hold.address: hold for hold in observation.holds if hold.incident in (None, incident)}
         return {address: self._beneath(address, observation, holds) for address in addresses}
 
@@ -190,9 +187,17 @@ def _hold_words(hold: HoldFact, incident: str | None, base: Container[Address]) 
     return f"held by {holders}; {word}"
 
 
-def _inputs(facts: Facts, observation: Observation, spec: Spec) -> dict[str, str]:
-    """Digests of the files that this plan rests on: artifacts, bundles, walk-forward and pinned reports, thresholds."""
-    wanted = {spec.spec.serving.thresholds} if spec.spec.serving.thresholds else set()
+def _inputs(facts: Facts, observation: Observation, spec: Spec, files: Collection[str]) -> dict[str, str]:
+    """Digests of the files that this plan rests on.
+
+    They are artifacts, bundles, walk-forward and pinned reports, thresholds, and `files`, which checks read.
+
+    Raises:
+        InvalidInputError: The observation has not looked at one of `files`.
+    """
+    if missing := sorted(set(files) - observation.inputs.keys()):
+        raise _not_observed(missing)
+    wanted = {*files, *([spec.spec.serving.thresholds] if spec.spec.serving.thresholds else [])}
     for fact in observation.versions:
         if fact.version in (facts.withdrawn.version, facts.target.version):
             wanted.add(f"{facts.repository}/{fact.file}")
@@ -200,6 +205,13 @@ def _inputs(facts: Facts, observation: Observation, spec: Spec) -> dict[str, str
             wanted |= {fact.walk_forward.path} if fact.walk_forward else set()
     reports = {report.path: report.digest for report in observation.reports if report.path in facts.pinned}
     return dict(sorted(({p: d for p, d in observation.inputs.items() if p in wanted} | reports).items()))
+
+
+def _not_observed(missing: Iterable[str]) -> InvalidInputError:
+    return InvalidInputError(
+        f"the observation does not hold {', '.join(missing)}",
+        hint="observe for this plan, on the host: rollbackctl observe PLAN --out world.json",
+    )
 
 
 def _trigger(facts: Facts, observation: Observation) -> dict[str, JsonValue] | None:

@@ -1,6 +1,6 @@
 """Kinds, gates and checks found by entry point; only those of distributions that the policy allows are loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
@@ -11,7 +11,7 @@ from rollbackctl.core.planner import ranks
 from rollbackctl.core.state import State
 from rollbackctl.gates import Gate
 from rollbackctl.kinds import Binding, Kind
-from rollbackctl.spec.document import Policy
+from rollbackctl.spec.document import Document, Policy, Spec
 
 OWN = "rollbackctl"
 
@@ -36,9 +36,15 @@ class Registry:
         return {name: kind.state for name, kind in self.kinds.items()}
 
     @property
-    def check_sections(self) -> dict[str, str]:
-        """The check that each section of `spec.checks` belongs to."""
-        return {check.section: name for name, check in self.checks.items()}
+    def check_sections(self) -> dict[str, type[Document] | None]:
+        """The sections of `spec.checks` that exist, each with the settings it must hold; None: the check reads it."""
+        return {check.section: getattr(check, "settings", None) for check in self.checks.values()}
+
+    def check_files(self, spec: Spec) -> dict[str, Callable[[bytes, str], object]]:
+        """The files that the plan's checks read, each with what reads its bytes."""
+        named = (check for check in self.checks.values() if check.section in spec.spec.checks)
+        readers = (getattr(check(), "files", None) for check in named)
+        return {path: parse for files in readers if files is not None for path, parse in files(spec).items()}
 
     def bind(self, binding: Binding) -> dict[str, Kind]:
         """Tie every kind to a workspace."""

@@ -32,7 +32,8 @@ def _check_path(path: str) -> str:
     return path
 
 
-def _check_optional_path(path: str | None) -> str | None:
+def check_optional_path(path: str | None) -> str | None:
+    """Give the path back; ValueError where it does not lie below the workspace."""
     return None if path is None else _check_path(path)
 
 
@@ -108,7 +109,7 @@ class Serving(Document):
     thresholds: str | None = None
 
     _model_dir = field_validator("model_dir")(_check_path)
-    _thresholds = field_validator("thresholds")(_check_optional_path)
+    _thresholds = field_validator("thresholds")(check_optional_path)
 
 
 class Autotrader(Document):

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -15,7 +15,12 @@ D = TypeVar("D", bound=BaseModel)
 
 
 def load_spec(
-    data: bytes, source: str, *, kinds: Collection[str], gates: Collection[str], checks: Collection[str]
+    data: bytes,
+    source: str,
+    *,
+    kinds: Collection[str],
+    gates: Collection[str],
+    checks: Mapping[str, type[BaseModel] | None],
 ) -> Spec:
     """Read a rollback plan.
 
@@ -24,7 +29,7 @@ def load_spec(
         source: Its name, for messages.
         kinds: Resource kinds that exist; a section for another one is refused.
         gates: Gates that exist.
-        checks: Sections of checks that exist.
+        checks: Sections of checks that exist, each with what it must hold; None: anything.
 
     Raises:
         InvalidInputError: With every problem found, its line and its column.
@@ -34,6 +39,9 @@ def load_spec(
     problems = list(loaded.problems)
     for place, names in known.items():
         problems += _unknown_names(loaded, place, names)
+    for name, settings in checks.items():
+        if settings is not None:
+            problems += _settings_problems(loaded, ("spec", "checks", name), settings)
     return _validated(Spec, loaded, problems, "mend the rollback plan, then: rollbackctl validate " + source)
 
 
@@ -68,11 +76,28 @@ def _validated(model: type[D], loaded: Loaded, problems: list[Problem], hint: st
     return document
 
 
-def _unknown_names(loaded: Loaded, place: Place, names: Collection[str]) -> list[Problem]:
+def _section(loaded: Loaded, place: Place) -> dict[str, Any] | None:
+    """The mapping at a place; None where there is none."""
     section: Any = loaded.value
     for part in place:
         section = section.get(part) if isinstance(section, dict) else None
-    if not isinstance(section, dict):
+    return section if isinstance(section, dict) else None
+
+
+def _settings_problems(loaded: Loaded, place: Place, model: type[BaseModel]) -> list[Problem]:
+    section = _section(loaded, place)
+    try:
+        if section is not None:
+            model.model_validate_json(json.dumps(section))
+    except ValidationError as error:
+        items = ({**item, "loc": (*place, *item["loc"])} for item in error.errors(include_url=False))
+        return [loaded.problem(text, where) for where, text in (_worded(Spec, loaded, item) for item in items)]
+    return []
+
+
+def _unknown_names(loaded: Loaded, place: Place, names: Collection[str]) -> list[Problem]:
+    section = _section(loaded, place)
+    if section is None:
         return []
     word = str(place[-1])
     return [
