@@ -4,15 +4,18 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage lint bench reliability
+.PHONY: help install demo demo-real test coverage lint bench reliability
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## make .venv with the locked versions
 
 demo: $(INSTALLED) ## a realistic incident in demo/, planned and rolled back
 	@$(BIN)/python scripts/demo.py
+
+demo-real: $(INSTALLED) ## the same on the files of a running engine
+	@$(BIN)/python scripts/demo.py --real
 
 test: $(INSTALLED) ## the test suite without the long fault sweeps
 	$(BIN)/pytest -n auto -m "not reliability"

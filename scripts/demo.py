@@ -1,6 +1,7 @@
 """A whole incident in a folder of its own: planned, signed, applied, killed half-way, continued, applied again.
 
-Every command is printed as it can be typed; the folder stays, to be looked at.
+Every command is printed as it can be typed; the folder stays, to be looked at. The incident is made by
+`rollbackctl demo`, or, with `--real`, a copy of the files that a running engine has left.
 """
 
 import json
@@ -10,32 +11,71 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+
+from rollbackctl.cli.demo import MARK
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURE = ROOT / "tests" / "fixtures" / "ws_public"
 TOOL = Path(sys.executable).parent / "rollbackctl"
-MARK = ".made-by-demo"
-PLAN = "plans/inc-2025-1117.yaml"
-PEOPLE = {"compliance": "M. Zielinska", "data_governance": "P. Wrona", "risk": "J. Kowal"}
+PLANS = {"made": "plans/inc-demo-1.yaml", "real": "plans/inc-2025-1117.yaml"}
+PEOPLE = {"compliance": "M. Zielinska", "risk": "J. Kowal"}
+MORE_PEOPLE = {"data_governance": "P. Wrona"}
 
 
 class DemoError(Exception):
     """The demo did not go as it should."""
 
 
-def main(folder: Path) -> int:
-    """Tell the whole story in `folder`; 0 when every command did what the story says."""
+def main(folder: Path, source: str) -> int:
+    """Tell the whole story in `folder`, on the incident from `source`; 0 when every command did what the story says."""
     try:
-        make_workspace(folder)
-        tell_story(folder)
+        begin_made(folder) if source == "made" else begin_real(folder)
+        tell_story(folder, PLANS[source], PEOPLE if source == "made" else PEOPLE | MORE_PEOPLE)
+        tell_what_to_look_at(folder, source)
     except DemoError as error:
         print(f"\ndemo: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def make_workspace(folder: Path) -> None:
+def begin_made(folder: Path) -> None:
+    """Have the tool make an incident.
+
+    Raises:
+        DemoError: The folder holds something that no demo has made.
+    """
+    said(
+        "An incident to practise on. Five versions of a model are trained on a market; the newest one serves, and a\n"
+        "decision loop scores with it, when the market becomes another one."
+    )
+    print(f'$ export PATH="{_shown_bin(folder, ".")}:$PATH"')
+    shown(folder.parent, f"rollbackctl demo {folder.name}", [str(TOOL), "demo", folder.name])
+    print(f"$ cd {folder.name}")
+    said("The rollback plan. Everything that it does not say has a default.")
+    shown(folder, f"cat {PLANS['made']}", ["cat", PLANS["made"]])
+
+
+def begin_real(folder: Path) -> None:
+    """Copy the workspace of a running engine, and have the tool write a starter plan.
+
+    Raises:
+        DemoError: The folder holds something that no demo has made.
+    """
+    copy_workspace(folder)
+    said(
+        "A workspace as a running decision engine left it. Its model decision-core v10 has drifted: the alert of\n"
+        "2025-11-17 scores 5.12 against a limit of 3.00, and Risk has rejected it, which is the order to roll back."
+    )
+    print(f"$ cp -r tests/fixtures/ws_public {folder.name}\n$ cd {folder.name}")
+    print(f'$ export PATH="{_shown_bin(folder, "..")}:$PATH"')
+    said("A starter plan. It names the incident; everything else has a default.")
+    run(folder, "init")
+    shown(folder, f"cat {PLANS['real']}", ["cat", PLANS["real"]])
+
+
+def copy_workspace(folder: Path) -> None:
     """Copy the workspace; an earlier demo is replaced, anything else is left alone.
 
     Raises:
@@ -43,51 +83,41 @@ def make_workspace(folder: Path) -> None:
     """
     if os.path.lexists(folder):
         if folder.is_symlink() or not (folder / MARK).is_file():
-            raise DemoError(f"{folder.name}/ was not made by the demo; move it away, then: make demo")
+            raise DemoError(f"{folder.name}/ was not made by the demo; move it away, then: make demo-real")
         shutil.rmtree(folder)
     folder.mkdir()
-    (folder / MARK).write_text("Made by `make demo`, which replaces this folder.\n")
+    (folder / MARK).write_text("Made by `make demo-real`, which replaces this folder.\n")
     shutil.copytree(FIXTURE, folder, dirs_exist_ok=True)
 
 
-def tell_story(folder: Path) -> None:
+def tell_story(folder: Path, plan: str, people: Mapping[str, str]) -> None:
     """Run every command of the story.
 
     Raises:
         DemoError: A command did something else.
     """
     said(
-        "A workspace as a running decision engine left it. Its model decision-core v10 has drifted: the alert of\n"
-        "2025-11-17 scores 5.12 against a limit of 3.00, and Risk has rejected it, which is the order to roll back."
+        "What would happen, and what it waits for. Nothing is written. Gates first: the release waits for the roles\n"
+        "that must decide about the reports. Then why this version and no other one, and each step by phase."
     )
-    print(f"$ cp -r tests/fixtures/ws_public {folder.name}\n$ cd {folder.name}")
-    print(f'$ export PATH="{_shown_bin(folder)}:$PATH"')
-    said("A starter plan. It names the incident; everything else has a default.")
-    run(folder, "init")
-    shown(folder, f"cat {PLAN}", ["cat", PLAN])
-    said(
-        "What would happen, and what it waits for. Nothing is written. Gates first: the release waits for three roles\n"
-        "to decide about seven reports. Then why v9 and no other version, and each step by phase."
-    )
-    run(folder, "plan", PLAN)
-    said("The three roles decide. Each decision is kept in the reports themselves.")
-    for role, person in PEOPLE.items():
-        run(folder, "sign-off", "--plan", PLAN, "--role", role, "--status", "approved", "--by", person)
+    run(folder, "plan", plan)
+    said("The roles decide. Each decision is kept in the reports themselves.")
+    for role, person in people.items():
+        run(folder, "sign-off", "--plan", plan, "--role", role, "--status", "approved", "--by", person)
     said("Applied, and killed half-way: SIGKILL, which no program can catch.")
-    kill_half_way(folder)
+    kill_half_way(folder, plan)
     said("Where that left things: held, and nothing in between two states.")
     run(folder, "status")
     said("The same command again goes on where the killed one stopped; no step is made twice.")
-    run(folder, "apply", PLAN, "--yes")
+    run(folder, "apply", plan, "--yes")
     said("And once more: there is nothing left to do, and nothing is written.")
-    if "No changes." not in run(folder, "apply", PLAN, "--yes"):
+    if "No changes." not in run(folder, "apply", plan, "--yes"):
         raise DemoError("the second apply found something to do")
-    said("What serves now. (The v10 of var/models/decision_core is another model that bears the same number.)")
+    said("What serves now.")
     run(folder, "status")
-    tell_what_to_look_at(folder)
 
 
-def tell_what_to_look_at(folder: Path) -> None:
+def tell_what_to_look_at(folder: Path, source: str) -> None:
     """Say what the folder holds now."""
     run_id = next((folder / "var/rollbackctl/runs").iterdir()).name
     rows = {
@@ -95,14 +125,15 @@ def tell_what_to_look_at(folder: Path) -> None:
         "rollbackctl status": "what serves now",
         f"rollbackctl undo {run_id}": "what could be led back; it asks first",
         "cat logs/decision_journal/rollback.log": "the two events: requested, completed",
-        "cat models/decision_engine/quarantine/v10.json": "why nobody gets v10 any more",
+        "cat models/decision_engine/quarantine/*.json": "why nobody gets the bad version any more",
         "tail -18 audit/ai_decision/incident_journal.md": "the incident's entry",
-        f"diff -r ../{FIXTURE.relative_to(ROOT)} . | less": "every byte that differs from the beginning",
     }
+    if source == "real":
+        rows[f"diff -r ../{FIXTURE.relative_to(ROOT)} . | less"] = "every byte that differs from the beginning"
     width = max(map(len, rows))
     said(f"The folder {folder.name}/ stays as it is. Look at it:")
     print(f"$ cd {folder.name}")
-    print(f'$ export PATH="{_shown_bin(folder)}:$PATH"')
+    print(f'$ export PATH="{_shown_bin(folder, "..")}:$PATH"')
     for command, what in rows.items():
         print(f"$ {command:<{width}}   # {what}")
 
@@ -134,14 +165,14 @@ def shown(folder: Path, typed: str, command: list[str]) -> str:
     return done.stdout
 
 
-def kill_half_way(folder: Path) -> None:
+def kill_half_way(folder: Path, plan: str) -> None:
     """Begin to apply, and kill the process once its own journal says that half of the steps are done.
 
     Raises:
         DemoError: It ended in another way.
     """
-    print(f"$ {_typed(('apply', PLAN, '--yes'))} &", flush=True)
-    command = [str(TOOL), "apply", PLAN, "--yes"]
+    print(f"$ {_typed(('apply', plan, '--yes'))} &", flush=True)
+    command = [str(TOOL), "apply", plan, "--yes"]
     process = subprocess.Popen(
         command, cwd=folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
@@ -169,10 +200,10 @@ def _typed(arguments: tuple[str, ...]) -> str:
     return " ".join(("rollbackctl", *quoted))
 
 
-def _shown_bin(folder: Path) -> str:
-    """The folder of the tool, as seen from within the demo's folder."""
+def _shown_bin(folder: Path, upward: str) -> str:
+    """The folder of the tool, as a reader beside the demo's folder (`.`) or within it (`..`) writes it."""
     inside = TOOL.parent.is_relative_to(ROOT) and folder.resolve().parent == ROOT
-    return f"$PWD/../{TOOL.parent.relative_to(ROOT)}" if inside else str(TOOL.parent)
+    return f"$PWD/{upward}/{TOOL.parent.relative_to(ROOT)}".replace("/./", "/") if inside else str(TOOL.parent)
 
 
 def _environment() -> dict[str, str]:
@@ -181,4 +212,5 @@ def _environment() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "demo"))
+    named = [argument for argument in sys.argv[1:] if argument != "--real"]
+    sys.exit(main(Path(named[0]) if named else ROOT / "demo", "real" if "--real" in sys.argv else "made"))

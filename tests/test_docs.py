@@ -80,7 +80,7 @@ def test_every_argument_and_every_choice_is_in_the_section(name: str) -> None:
 
     for param in find_command(name).params:
         if isinstance(param, click.Argument):
-            words = "NAME" if name == "schema" else (param.name or "").upper()
+            words = "NAME" if name == "schema" else (param.metavar or param.name or "").strip("[]").upper()
             assert re.search(rf"`rollbackctl {name} [^`]*\b{words}\b", text)
         if isinstance(param.type, click.Choice) and not getattr(param, "hidden", False):
             assert [word for word in param.type.choices if f"`{word}`" not in text] == []

@@ -17,6 +17,7 @@ from rollbackctl.core.errors import RollbackError
 COMMANDS = {
     "hold": "Stop a bad model now: detach, maintenance on, retraining paused.",
     "init": "Write a starter rollback plan for this workspace.",
+    "demo": "Make a realistic incident to practise on.",
     "validate": "Check rollback plans; no workspace needed.",
     "observe": "Write everything a plan needs to know as one file.",
     "plan": "Show what a rollback plan would do, and what it waits for.",

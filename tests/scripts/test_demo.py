@@ -5,19 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from scripts.demo import FIXTURE, MARK, DemoError, make_workspace
+from rollbackctl.cli.demo import MARK
+from scripts.demo import FIXTURE, DemoError, copy_workspace
 
 DEMO = Path(__file__).parents[2] / "scripts" / "demo.py"
 
 
-def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "roles", "target"), [([], "The release waits for 2 roles", "v3"), (["--real"], "for 3 roles", "v9")]
+)
+def test_the_demo_tells_the_whole_story(options: list[str], roles: str, target: str, tmp_path: Path) -> None:
     folder = tmp_path / "demo"
 
-    done = subprocess.run([sys.executable, DEMO, folder], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, DEMO, folder, *options], capture_output=True, text=True, check=False)
 
     assert (done.stderr, done.returncode) == ("", 0)
     moments = (
-        "The release waits for 3 roles",
+        roles,
         "$ kill -9 $!",
         "continuing run",
         ": verified.",
@@ -32,15 +36,15 @@ def test_the_demo_tells_the_whole_story(tmp_path: Path) -> None:
     assert [entry["type"] for entry in entries].count("invocation") == 2
     steps = [entry["body"]["step"] for entry in entries if entry["type"] == "done"]
     assert len(steps) == len(set(steps))
-    assert json.loads((folder / "models/decision_engine/manifest.json").read_bytes())["active"] == "v9"
+    assert json.loads((folder / "models/decision_engine/manifest.json").read_bytes())["active"] == target
 
 
 def test_the_demo_replaces_what_an_earlier_one_left(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
-    make_workspace(folder)
+    copy_workspace(folder)
     (folder / "left.txt").write_text("of an earlier demo")
 
-    make_workspace(folder)
+    copy_workspace(folder)
 
     kept = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
     assert kept == {Path(MARK), *(path.relative_to(FIXTURE) for path in FIXTURE.rglob("*") if path.is_file())}
@@ -55,6 +59,6 @@ def test_the_demo_leaves_alone_what_it_did_not_make(tmp_path: Path) -> None:
 
     for folder in (mine, link):
         with pytest.raises(DemoError, match="was not made by the demo"):
-            make_workspace(folder)
+            copy_workspace(folder)
 
     assert (mine / "thesis.txt").read_text() == "three years of work"

@@ -1,0 +1,39 @@
+"""`rollbackctl demo`."""
+
+import shutil
+from pathlib import Path
+
+import click
+
+from rollbackctl.cli.app import App
+from rollbackctl.cli.options import common
+from rollbackctl.core.errors import UsageError
+
+MARK = ".made-by-demo"
+
+
+@click.command("demo")
+@click.argument("folder", default="demo", type=click.Path(file_okay=False, path_type=Path), metavar="[DIR]")
+@click.option("--seed", default=7, show_default=True, help="Of the market; another one is another market.")
+@common
+def command(app: App, folder: Path, seed: int) -> int:
+    """Make a realistic incident to practise on: a market, models trained on it, and the day on which it changes.
+
+    Takes some seconds. DIR must be new, empty, or made by an earlier demo, which is replaced.
+
+    Example: rollbackctl demo demo
+    """
+    from rollbackctl.demo.workspace import build
+
+    if folder.is_symlink() or (folder.exists() and any(folder.iterdir()) and not (folder / MARK).is_file()):
+        raise UsageError(
+            f"{folder} holds something that no demo has made", hint="name a new folder: rollbackctl demo DIR"
+        )
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    (folder / MARK).write_text("Made by `rollbackctl demo`, which may replace this folder.\n")
+    plan = build(folder, app.clock(), app.say, seed=seed)
+    app.out(f"{folder}: an incident to practise on")
+    app.say(f"next: cd {folder} && rollbackctl plan {plan}")
+    return 0

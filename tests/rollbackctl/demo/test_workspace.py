@@ -1,0 +1,115 @@
+"""The demo's incident is a real one: models trained, decisions made, drift measured, and it can be rolled back."""
+
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bot_core.ai.baseline import load_baseline
+from bot_core.ai.repository import ModelRepository
+from rollbackctl.demo.market import FEATURES, simulate, to_csv
+from tests.on_call import Operator
+
+NOW = datetime(2025, 11, 18, 8, 30, tzinfo=UTC)
+PLAN = "plans/inc-demo-1.yaml"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's workspace, made once."""
+    folder = tmp_path_factory.mktemp("demo")
+    operator = Operator(folder, NOW)
+    answer = operator.call("demo", "ws")
+    assert answer.code == 0, answer.err
+    assert answer.err.endswith(f"next: cd ws && rollbackctl plan {PLAN}\n")
+    return folder / "ws"
+
+
+@pytest.fixture
+def operator(made: Path, tmp_path: Path) -> Operator:
+    """Somebody in a copy of it."""
+    shutil.copytree(made, tmp_path / "ws")
+    return Operator(tmp_path / "ws", NOW)
+
+
+def events(root: Path) -> list[dict[str, str]]:
+    folder = root / "logs/decision_journal"
+    return [json.loads(line) for path in sorted(folder.glob("*.jsonl")) for line in path.read_bytes().splitlines()]
+
+
+def test_five_versions_are_trained_each_with_its_baseline(made: Path) -> None:
+    repository = ModelRepository(made / "models/decision_engine")
+
+    assert repository.list_versions() == ("v1", "v2", "v3", "v4", "v5")
+    assert repository.get_active_version() == "v5"
+    for version in repository.list_versions():
+        artifact = repository.load_model(version)
+        digest = artifact.metadata["feature_baseline"]["sha256"]
+        baseline = load_baseline(made / "models/decision_engine/baselines" / f"{digest}.json", digest)
+        assert set(FEATURES) <= set(baseline.features)
+        assert artifact.metrics["test_directional_accuracy"] > 0.6
+
+
+def test_the_newest_version_has_decided_about_every_candidate(made: Path) -> None:
+    candidates = (made / "data/decision_engine/candidates.jsonl").read_bytes().splitlines()
+    served = json.loads((made / "var/models/serving.json").read_bytes())["models"]["decision-core"]
+
+    decisions = [event for event in events(made) if event["event"] == "decision_evaluation"]
+
+    assert len(decisions) == len(candidates) > 50
+    assert {event["model_sha256"] for event in decisions} == {served["sha256"]}
+    assert {event["model_version"] for event in decisions} == {"v5"}
+
+
+def test_a_plan_passes_over_the_version_that_compliance_has_not_signed(operator: Operator) -> None:
+    out = operator.call("plan", PLAN).out
+
+    assert "v5 -> v3" in out
+    assert "v4  rejected" in out
+    assert "HMAC ok" in out
+    assert "7 decisions in 4 reports: compliance 4, risk 3" in out
+
+
+def test_the_incident_can_be_rolled_back(operator: Operator) -> None:
+    for role in ("risk", "compliance"):
+        operator.call("sign-off", "--plan", PLAN, "--role", role, "--status", "approved", "--by", "X")
+
+    answer = operator.call("apply", PLAN, "--yes")
+
+    assert (answer.code, "verified" in answer.out) == (0, True), answer.err
+    serving = json.loads((operator.root / "var/models/serving.json").read_bytes())
+    assert {name: model["version"] for name, model in serving["models"].items()} == {
+        "decision-core": "v3",
+        "rollback": "v3",
+    }
+    assert operator.call("apply", PLAN, "--yes").out.startswith("No changes.")
+
+
+def test_what_no_demo_has_made_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("three years of work")
+    (tmp_path / "link").symlink_to("mine")
+
+    for name in ("mine", "link"):
+        answer = Operator(tmp_path, NOW).call("demo", name)
+        assert (answer.code, f"{name} holds something that no demo has made" in answer.err) == (64, True)
+
+    assert (tmp_path / "mine/thesis.txt").read_text() == "three years of work"
+
+
+def test_the_same_seed_makes_the_same_market() -> None:
+    def market(seed: int, stress_from: datetime | None = None) -> bytes:
+        return to_csv(simulate(NOW, 2, seed=seed, stress_from=stress_from))
+
+    assert market(1) == market(1)
+    assert market(1) != market(2)
+    assert market(1) != market(1, NOW)
+
+
+def test_stress_is_what_no_calm_hour_is() -> None:
+    calm = [bar.features["spread_bps"] for bar in simulate(NOW, 20, seed=1)]
+    stress = [bar.features["spread_bps"] for bar in simulate(NOW, 20, seed=1, stress_from=NOW)]
+
+    assert sum(stress) / len(stress) > 2 * sum(calm) / len(calm)
