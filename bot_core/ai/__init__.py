@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from bot_core.ai.data_monitoring import summarize_drift_reports as summarize_drift_reports
     from bot_core.ai.data_monitoring import update_sign_off as update_sign_off
     from bot_core.ai.feature_drift import measure_feature_drift as measure_feature_drift
+    from bot_core.ai.dataset import FeatureTable as FeatureTable
+    from bot_core.ai.dataset import load_dataset as load_dataset
     from bot_core.ai.inference import DecisionModelInference as DecisionModelInference
     from bot_core.ai.manager import AIManager as AIManager
     from bot_core.ai.repository import FilesystemModelRepository as FilesystemModelRepository
@@ -64,6 +66,11 @@ if TYPE_CHECKING:
     from bot_core.ai.scheduler import WalkForwardPlan as WalkForwardPlan
     from bot_core.ai.scheduler import WalkForwardResult as WalkForwardResult
     from bot_core.ai.scheduler import WalkForwardValidator as WalkForwardValidator
+    from bot_core.ai.training import EstimatorTrainer as EstimatorTrainer
+    from bot_core.ai.training import TrainedModel as TrainedModel
+    from bot_core.ai.training import TrainingSpec as TrainingSpec
+    from bot_core.ai.training import publish_trained_model as publish_trained_model
+    from bot_core.ai.training import train_model as train_model
     from bot_core.ai.validation import ModelArtifactValidationError as ModelArtifactValidationError
     from bot_core.ai.validation import validate_model_artifact_schema as validate_model_artifact_schema
 
@@ -124,6 +131,7 @@ _NAMES = {
         "update_sign_off",
     ),
     "feature_drift": ("measure_feature_drift",),
+    "dataset": ("FeatureTable", "load_dataset"),
     "inference": ("DecisionModelInference",),
     "manager": ("AIManager",),
     "repository": (
@@ -140,6 +148,7 @@ _NAMES = {
         "WalkForwardResult",
         "WalkForwardValidator",
     ),
+    "training": ("EstimatorTrainer", "TrainedModel", "TrainingSpec", "publish_trained_model", "train_model"),
     "validation": (
         "ModelArtifactValidationError",
         "validate_model_artifact_schema",

@@ -112,8 +112,9 @@ class Engine:
         if self._digests.get(name) == model.sha256:
             return
         self._digests.pop(name, None)
-        raw = parse_object(load_stored(self.model_dir, model.sha256), f"{self.model_dir}/artifacts/{model.sha256}.json")
-        self.inference(name).load_weights(raw, sha256=model.sha256)
+        source = f"{self.model_dir}/artifacts/{model.sha256}.json"
+        raw = parse_object(load_stored(self.model_dir, model.sha256), source)
+        self.inference(name).load_weights(raw, sha256=model.sha256, source=source)
         self._digests[name] = model.sha256
 
     def _enter(self, name: str | None) -> Permitted:

@@ -76,7 +76,7 @@ class Fitted:
         return predicted
 
     def magnitude(self, matrix: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        """What a ridge's rounding is a share of: the sizes of its terms, shape (rows,); 0 for trees, which are exact."""
+        """What a ridge's rounding is a share of: the sum of its terms' sizes, shape (rows,); 0 for trees."""
         import numpy as np
 
         if not self._is_scaled:
@@ -115,14 +115,15 @@ def gradient_boosting_state(estimator: Any) -> dict[str, object]:
         BotCoreError: It starts from an estimator of its own, or a tree has more than 1024 leaves.
     """
     trees = [
-        {
-            "feature": [max(-1, feature) for feature in tree.feature.tolist()],
-            "threshold": _of_splits(tree.feature, tree.threshold),
-            "left": tree.children_left.tolist(),
-            "right": tree.children_right.tolist(),
-            "value": tree.value[:, 0, 0].tolist(),
-            "missing_left": [0] * tree.node_count,
-        }
+        _tree(
+            tree.feature >= 0,
+            feature=tree.feature,
+            threshold=tree.threshold,
+            left=tree.children_left,
+            right=tree.children_right,
+            value=tree.value[:, 0, 0],
+            missing_left=tree.feature * 0,
+        )
         for tree in (stage[0].tree_ for stage in estimator.estimators_)
     ]
     return {
@@ -160,27 +161,27 @@ def hist_gradient_boosting_state(estimator: Any, may_miss: Sequence[str]) -> dic
 def _hist_tree(nodes: Any) -> dict[str, list[float]]:
     if nodes["is_categorical"].any():
         raise BotCoreError("a split is by category; features must be numbers")
-    is_leaf = nodes["is_leaf"].astype(bool)
+    return _tree(
+        nodes["is_leaf"] == 0,
+        feature=nodes["feature_idx"],
+        threshold=nodes["num_threshold"].clip(max=_LARGEST),
+        left=nodes["left"],
+        right=nodes["right"],
+        value=nodes["value"],
+        missing_left=nodes["missing_go_to_left"],
+    )
 
-    def column(name: str) -> list[float]:
-        return [-1 if leaf else int(value) for leaf, value in zip(is_leaf, nodes[name], strict=True)]
 
+def _tree(is_split: Any, **columns: Any) -> dict[str, list[float]]:
+    """The columns of one tree's nodes, with what a leaf and a split do not use in one way."""
+    unused = {"feature": -1, "left": -1, "right": -1, "threshold": 0.0, "value": 0.0, "missing_left": 0}
     return {
-        "feature": column("feature_idx"),
-        "threshold": _of_splits(-is_leaf.astype(int), nodes["num_threshold"]),
-        "left": column("left"),
-        "right": column("right"),
-        "value": nodes["value"].tolist(),
-        "missing_left": nodes["missing_go_to_left"].astype(int).tolist(),
+        name: [
+            cell if splits is not (name == "value") else unused[name]
+            for splits, cell in zip(is_split.tolist(), column.tolist(), strict=True)
+        ]
+        for name, column in columns.items()
     }
-
-
-def _of_splits(features: Any, thresholds: Any) -> list[float]:
-    """The thresholds, those of leaves as 0."""
-    return [
-        min(_LARGEST, threshold) if feature >= 0 else 0.0
-        for feature, threshold in zip(features.tolist(), thresholds.tolist(), strict=True)
-    ]
 
 
 def _initial(init: Any) -> float:

@@ -11,6 +11,7 @@ from bot_core.ai.codec import Scorer, impute
 from bot_core.ai.feature_checks import check_bounds, check_completeness, is_enforced_by, known_ranges
 from bot_core.ai.repository import ModelRepository
 from bot_core.foundation.errors import BotCoreError, FileFormatError
+from bot_core.foundation.frozen import replace
 
 __all__ = ["DecisionModelInference", "ModelRepository", "Permit"]
 
@@ -22,16 +23,19 @@ class _Model:
     artifact: ModelArtifact
     scorer: Scorer
     digest: str | None
+    is_enforced: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """What the last score was made of."""
+@dataclass(slots=True)
+class _Asked:
+    """What the last score was asked for; whatever else is said of it is worked out when somebody wants to know."""
 
-    imputed: tuple[str, ...] = ()
-    quality: Mapping[str, Mapping[str, object]] | None = None
-    drift: float | None = None
-    meta_probability: float | None = None
+    artifact: ModelArtifact
+    features: Mapping[str, float]
+    context: Mapping[str, object] | None
+    filled: Mapping[str, float]
+    imputed: tuple[str, ...]
+    result: ModelScore | None = None
 
 
 class DecisionModelInference:
@@ -47,22 +51,27 @@ class DecisionModelInference:
         self._repository = repository
         self._permit = permit
         self._model: _Model | None = None
-        self._last = _Record()
+        self._last: _Asked | None = None
 
-    def load_weights(self, artifact: str | Path | Mapping[str, object], *, sha256: str | None = None) -> None:
+    def load_weights(
+        self, artifact: str | Path | Mapping[str, object], *, sha256: str | None = None, source: str | None = None
+    ) -> None:
         """Load a model; where that fails none is loaded, the earlier one neither.
 
         Args:
             artifact: A version, an alias, a path, or the artifact's JSON.
             sha256: Digest of the file that the JSON was read from, for `model_digest`; None: nobody will ask.
+            source: The file that the JSON was read from, for errors; None: it is not said.
 
         Raises:
             FileFormatError: The artifact is invalid, or cannot give a finite score even for its own mean features.
             UnresolvedReferenceError: It cannot be resolved, or is quarantined.
         """
-        self._model, self._last = None, _Record()
+        self._model = self._last = None
         loaded = self._repository.load(artifact)
-        model = _Model(loaded, loaded.build_model(), sha256)
+        if source is not None:
+            loaded = replace(loaded, source=source)
+        model = _Model(loaded, loaded.build_model(), sha256, is_enforced_by(loaded.metadata))
         try:
             _score(model, impute(loaded, {})[0])
         except (BotCoreError, ArithmeticError) as error:
@@ -102,7 +111,8 @@ class DecisionModelInference:
         """What the model expects.
 
         A feature that is left out, None or not finite takes the mean it had in training; `last_imputed_features` names
-        those.
+        those. One that is there but None or NaN stays missing where the model has learned of missing values (see
+        `impute`).
 
         Args:
             features: By name; those the model does not know are passed over.
@@ -115,13 +125,10 @@ class DecisionModelInference:
         with self._permit():
             model = self._required()
             filled, imputed = impute(model.artifact, features)
-            quality = _quality(model.artifact, features, context)
-            self._last = _Record(imputed, quality, _drift(model.artifact, filled))
-            if is_enforced_by(model.artifact.metadata):
-                _refuse_alerts(quality)
-            result = _score(model, filled)
-            probability = _meta_probability(model.artifact, result)
-            self._last = _Record(imputed, quality, self._last.drift, probability)
+            asked = self._last = _Asked(model.artifact, dict(features), context, filled, imputed)
+            if model.is_enforced:
+                _refuse_alerts(_quality(model.artifact, features, context))
+            result = asked.result = _score(model, filled)
             return result
 
     def monitor_features(
@@ -145,22 +152,24 @@ class DecisionModelInference:
     @property
     def last_imputed_features(self) -> tuple[str, ...]:
         """The features that the last score had to fill in, in the model's order."""
-        return self._last.imputed
+        return () if self._last is None else self._last.imputed
 
     @property
     def last_data_quality_report(self) -> Mapping[str, Mapping[str, object]] | None:
         """What `monitor_features` says of the last scored features; None before the first score."""
-        return self._last.quality
+        asked = self._last
+        return None if asked is None else _quality(asked.artifact, asked.features, asked.context)
 
     @property
     def last_drift_score(self) -> float | None:
         """How far the last scored features lie from training: the largest absolute z-score; None before the first."""
-        return self._last.drift
+        return None if self._last is None else _drift(self._last.artifact, self._last.filled)
 
     @property
     def last_meta_probability(self) -> float | None:
         """What the meta-labelling classifier said of the last score; None before the first, or without a classifier."""
-        return self._last.meta_probability
+        asked = self._last
+        return None if asked is None or asked.result is None else _meta_probability(asked.artifact, asked.result)
 
     def _required(self) -> _Model:
         if self._model is None:
@@ -188,7 +197,9 @@ def _quality(
 
 def _drift(artifact: ModelArtifact, filled: Mapping[str, float]) -> float:
     scaled = ((filled[name], *artifact.feature_scalers.get(name, (0.0, 0.0))) for name in artifact.feature_names)
-    return max((abs(value - mean) / stdev for value, mean, stdev in scaled if stdev > 0), default=0.0)
+    return max(
+        (abs(value - mean) / stdev for value, mean, stdev in scaled if stdev > 0 and not math.isnan(value)), default=0.0
+    )
 
 
 def _refuse_alerts(quality: Mapping[str, Mapping[str, object]]) -> None:

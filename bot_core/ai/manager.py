@@ -97,7 +97,7 @@ class AIManager:
         raw = parse_object(data, str(path))
         if path.parent != repository.base_path:
             ModelRepository(path.parent).load(raw)  # its own folder may hold it in quarantine
-        DecisionModelInference(repository).load_weights(raw)
+        DecisionModelInference(repository).load_weights(raw, source=str(path))
         metadata = raw["metadata"]
         version = metadata.get("model_version") if isinstance(metadata, dict) else None
         model = ServedModel(str(version) if version else None, store_artifact(self.model_dir, data), str(artifact))
