@@ -1,4 +1,4 @@
-"""The smoke test of the decision loop with the model that serves; see `--help`, and docs/smoke.md."""
+"""The smoke test of the decision loop with the model that serves; see `--help`, and docs/decisions.md."""
 
 import sys
 

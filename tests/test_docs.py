@@ -142,10 +142,12 @@ def _numbers(node: ast.expr) -> Iterator[int]:
 
 def test_every_field_of_a_plan_is_documented_with_its_default() -> None:
     default = Spec.default(name="x", incident="x").model_dump(mode="json")
+    fields = {path: shown for path, shown in _fields(Spec, default) if path != "spec" and path != "metadata"}
+    for section, settings in load_registry(Policy()).check_sections.items():
+        if settings is not None:
+            fields |= _fields(settings, settings().model_dump(mode="json"), f"spec.checks.{section}.")
 
-    assert _documented("plan-format.md") == {
-        path: shown for path, shown in _fields(Spec, default) if path != "spec" and path != "metadata"
-    }
+    assert _documented("plan-format.md") == fields
 
 
 def test_every_field_of_the_policy_is_documented_with_its_default() -> None:

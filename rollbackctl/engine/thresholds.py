@@ -3,6 +3,7 @@
 from dataclasses import MISSING, fields
 from pathlib import Path
 
+from bot_core.config.decision_engine import parse_decision_engine
 from bot_core.config.models import DecisionOrchestratorThresholds
 from bot_core.foundation.safe_file import read_inside_or_none
 from rollbackctl.core.errors import InvalidInputError, Problem
@@ -16,6 +17,7 @@ def read_thresholds(root: Path, path: str) -> bytes:
 
     Raises:
         InvalidInputError: It does not exist, or a field is missing, unknown or no number; all are named.
+        FileFormatError: The count of positions is no whole number.
     """
     data = read_inside_or_none(root, path)
     if data is None:
@@ -26,6 +28,7 @@ def read_thresholds(root: Path, path: str) -> bytes:
     problems = [*loaded.problems, *_problems(loaded)]
     if problems:
         raise InvalidInputError(f"{path} holds no thresholds", hint=_HINT, problems=tuple(problems))
+    parse_decision_engine(data, path)  # what the check reads it with must take it, too
     return data
 
 

@@ -124,3 +124,29 @@ def test_settings_that_are_wrong_are_refused_with_line_and_column(tmp_path: Path
 
     assert answer.code == 8
     assert fault in answer.err
+
+
+def test_thresholds_that_the_smoke_could_not_read_are_refused_with_the_plan(tmp_path: Path) -> None:
+    someone = Operator.at(tmp_path / "ws", f"{PLAN}  serving: {{thresholds: limits.yaml}}\n  checks: {{smoke: {{}}}}\n")
+    limits = {"max_cost_bps": 20, "min_net_edge_bps": 1.5, "max_daily_loss_pct": 0.05, "max_drawdown_pct": 0.2}
+    (someone.root / "limits.yaml").write_text(
+        json.dumps({**limits, "max_position_ratio": 1, "max_open_positions": 2.5})
+    )
+
+    answer = someone.call("plan", "plans/inc.yaml")
+
+    assert answer.code == 8
+    assert "limits.yaml: max_open_positions is 2.5, not a whole number" in answer.err
+
+
+def test_the_plans_thresholds_and_the_firms_limits_decide_in_a_run(tmp_path: Path) -> None:
+    someone = Operator.at(tmp_path / "ws", f"{PLAN}  serving: {{thresholds: limits.yaml}}\n  checks: {{smoke: {{}}}}\n")
+    limits = {"max_cost_bps": 5, "min_net_edge_bps": 0.5, "max_daily_loss_pct": 0.05, "max_drawdown_pct": 0.2}
+    (someone.root / "limits.yaml").write_text(json.dumps({**limits, "max_position_ratio": 1, "max_open_positions": 9}))
+    (someone.root / "config/rollbackctl.yaml").write_text("limits: {min_net_edge_bps: 3.3}\n")
+
+    answer = someone.call("apply", "plans/inc.yaml", "--yes")
+
+    assert answer.code == 3
+    assert "mean_reversion_alpha ADAUSDT (net edge 3.25 bps is below the limit 3.30 bps)" in answer.out + answer.err
+    assert "cost 5.40 bps is above the limit 5.00 bps" in answer.out + answer.err

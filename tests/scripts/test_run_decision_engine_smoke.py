@@ -3,6 +3,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.bot_core.decision.examples import EXPECTED
 from tests.conftest import NOW
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "run_decision_engine_smoke.py"
+PAGE = Path(__file__).parents[2] / "docs" / "decisions.md"
 V9 = "290247a89f8a4e8157d6ad927ca9c985309e58ee6c911f98f28e4b1e3fb9d66c"
 TIGHT = {
     "max_cost_bps": 12.0,
@@ -250,3 +252,12 @@ def test_the_script_runs_as_the_runbook_calls_it(served: Path) -> None:
     assert (done.stderr, done.returncode) == ("", 0)
     assert done.stdout == "rollback v9: 1 accepted, 2 rejected; see smoke.json\n"
     assert json.loads((served / "smoke.json").read_bytes())["mode"] == "live"
+
+
+def test_every_option_is_on_the_page_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help"}
+
+    rows = [line.split(" | ")[0] for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `--")]
+    assert set(re.findall(r"--[a-z-]+", "".join(rows))) == options
