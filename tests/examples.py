@@ -20,7 +20,13 @@ REPOSITORY = "models/decision_engine"
 DEPLOYED = "var/models/decision_engine"
 NOW = datetime(2025, 11, 18, 8, 0, tzinfo=UTC)
 RUN = "20251118T080000Z-inc-2025-1117"
-VALUES = {"id": RUN, "time": "2025-11-18T08:00:00+00:00", "actor": "ops@host-1", "signers": "risk: J. Kowal"}
+VALUES = {
+    "id": RUN,
+    "time": "2025-11-18T08:00:00+00:00",
+    "actor": "ops@host-1",
+    "signers": "risk: J. Kowal",
+    "engine": "none seen",
+}
 
 K = TypeVar("K")
 

@@ -108,8 +108,8 @@ class DecisionLoop:
             return
         with ExitStack() as shares:
             try:
+                permitted = shares.enter_context(self._permission)  # first: it acknowledges, in maintenance too
                 shares.enter_context(self._maintenance.off())
-                permitted = shares.enter_context(self._permission)
             except (BotCoreError, OSError) as error:
                 self._record(SKIPPED, candidate, {**told, "reason": str(error)})
                 return

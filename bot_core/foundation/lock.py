@@ -42,7 +42,10 @@ class FileLock:
             announce = self._announces and not shared
             if not flock_within(descriptor, shared=shared, timeout_s=max(timeout_s, _GRACE_S), announce=announce):
                 raise LockTimeoutError(
-                    f"{self._path} is held by {_processes(descriptor)}", holder=self.holder(), path=str(self._path)
+                    f"{self._path} is held by {_processes(descriptor)}",
+                    holder=self.holder(),
+                    hint="it must let go: wait for it or stop it, then run the command again" if announce else "",
+                    path=str(self._path),
                 )
             if shared:
                 yield

@@ -14,6 +14,7 @@ RUN_ID = "${run.id}"
 RUN_TIME = "${run.time}"
 RUN_ACTOR = "${run.actor}"
 RUN_SIGNERS = "${run.signers}"
+RUN_ENGINE = "${run.engine}"
 HELD_BY = f"held by rollbackctl run {RUN_ID}"
 
 

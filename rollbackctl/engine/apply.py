@@ -26,7 +26,7 @@ from rollbackctl.core.observation import HoldFact, Observation
 from rollbackctl.core.plan import PHASES, Phase, Plan, Step
 from rollbackctl.core.report import Report, make_report
 from rollbackctl.core.state import content_id, state_json
-from rollbackctl.engine.engines import require_acknowledged
+from rollbackctl.engine.engines import first_decision, require_acknowledged
 from rollbackctl.engine.events import Event, Listener
 from rollbackctl.engine.evidence import secure_evidence
 from rollbackctl.engine.planning import Planner
@@ -161,6 +161,8 @@ def _value(context: Context, name: str) -> str:
             return f"{actor.user}@{actor.host}"
         case "signers":
             return signers(context.plan, context.observation)
+        case "engine" if context.facts is not None:
+            return _first_decision(context, context.facts)
         case _:
             raise ValueError(f"a state asks for run.{name}, which no run knows")
 
@@ -185,6 +187,7 @@ def _enter(context: Context, phase: Phase) -> None:
     if phase is Phase.RECORD:
         # Also when the phase has begun: somebody may have laid a hold on what was released before.
         _take_over_finished(context)
+        _await_decision(context)
     if phase in run.checkpoint.phases:
         return
     if context.facts is not None:
@@ -262,6 +265,18 @@ def _wait_for_engines(context: Context) -> None:
     root, host = context.run.workspace.root, context.run.workspace.actor.host
     for engine in require_acknowledged(root, context.spec.spec.serving.model_dir, host):
         context.listener(Event("apply_progress", str(engine)))
+
+
+def _await_decision(context: Context) -> None:
+    """A rollback is complete when an engine decides with the target; where none is attached, that is told."""
+    if context.facts is not None:
+        context.listener(Event("apply_progress", f"engine: {_first_decision(context, context.facts)}"))
+
+
+def _first_decision(context: Context, facts: Facts) -> str:
+    run = context.run
+    root, host = run.workspace.root, run.workspace.actor.host
+    return first_decision(root, context.spec, facts.target.sha256, host, lambda: _stop_if_asked(context))
 
 
 def _run_checks(context: Context) -> None:

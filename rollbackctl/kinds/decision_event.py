@@ -11,7 +11,7 @@ from bot_core.foundation.errors import BotCoreError
 from bot_core.runtime.journal_scan import scan_journal
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.plan import Desired, Phase
-from rollbackctl.core.state import RUN_ACTOR, RUN_ID, RUN_SIGNERS, RUN_TIME, State
+from rollbackctl.core.state import RUN_ACTOR, RUN_ENGINE, RUN_ID, RUN_SIGNERS, RUN_TIME, State
 from rollbackctl.kinds import Binding
 from rollbackctl.spec.document import Spec
 
@@ -55,6 +55,7 @@ class DecisionEvent:
             "model_artifact": facts.target.source,
             "model_artifact_sha256": facts.target.sha256,
             "signed_by": RUN_SIGNERS,
+            "engine": RUN_ENGINE,
         }
         yield event_desired(spec, "ai_model_rollback_requested", Phase.SECURE, requested)
         yield event_desired(spec, "ai_model_rollback_completed", Phase.RECORD, completed)

@@ -49,7 +49,7 @@ class Maintenance:
         return MaintenanceState(maintenance=flag.value, token=flag.token, rest=flag.rest)
 
     def move(self, name: str, before: State | None, after: State | None) -> None:  # noqa: ARG002
-        """Replace the file with one in which exactly one line differs, when no engine is in the middle of a decision."""
+        """Replace the file with one in which exactly one line differs, while no engine is deciding."""
         if self._binding.read(name) is None or not isinstance(after, MaintenanceState):
             raise InvalidInputError(f"{name} is gone", hint="restore the file, then continue the run")
         if self.observe(name) != after:

@@ -147,7 +147,7 @@ def test_what_was_held_is_as_before(done: Operator) -> None:
     assert schedule["last_run"] == "2025-11-18T08:00:00+00:00"
 
 
-def test_the_completion_names_artifact_digest_and_signers(done: Operator) -> None:
+def test_the_completion_names_artifact_digest_signers_and_that_no_engine_was_seen(done: Operator) -> None:
     lines = (done.root / "logs/decision_journal/rollback.log").read_bytes().splitlines()
     event = json.loads(lines[-1])
 
@@ -156,6 +156,7 @@ def test_the_completion_names_artifact_digest_and_signers(done: Operator) -> Non
     assert event["signed_by"] == (
         "compliance: M. Zielinska, m.zielinska; data_governance: Q. Lab; risk: J. Kowal, j.kowal"
     )
+    assert event["engine"] == "none seen"
 
 
 def test_only_the_boxes_that_the_run_proved_are_ticked(done: Operator) -> None:

@@ -10,8 +10,10 @@ import pytest
 from bot_core.ai.acknowledgement import read_acks
 from bot_core.ai.manager import AIManager
 from bot_core.ai.serving import change_serving, read_serving
-from bot_core.config.maintenance import change_maintenance
-from bot_core.runtime.journal import JsonlTradingDecisionJournal
+from bot_core.config.maintenance import MaintenanceWatch, change_maintenance
+from bot_core.decision.candidate_lines import Line
+from bot_core.decision.loop import DecisionLoop, Labels
+from bot_core.runtime.journal import InMemoryTradingDecisionJournal, JsonlTradingDecisionJournal
 from tests.harness import until
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -271,6 +273,24 @@ def test_an_engine_without_candidates_acknowledges_all_the_same(root: Path, loop
 
     until(lambda: acknowledged().get(loop.process.pid) == 2)
     assert loop.events() == []
+
+
+def test_a_candidate_that_is_skipped_in_maintenance_acknowledges_all_the_same(root: Path) -> None:
+    change_maintenance(root, "config/auto_trader.yaml", "true")
+    kept = InMemoryTradingDecisionJournal()
+    loop = DecisionLoop(
+        AIManager(model_dir="var/models"),
+        MaintenanceWatch(root / "config/auto_trader.yaml"),
+        kept,
+        Labels("paper-trading", "paper-01", "balanced"),
+    )
+
+    loop.decide(Line(1, candidate().encode()))
+    change_serving(Path("var/models"), lambda now: now.next(default_model="decision-core", attached=True))
+    loop.decide(Line(2, candidate().encode()))
+
+    assert [event["status"] for event in kept.export()] == ["skipped", "skipped"]
+    assert [ack.generation for ack in read_acks(root / "var/models")] == [2]
 
 
 def test_a_loop_that_begins_removes_what_dead_engines_of_this_host_said(root: Path) -> None:

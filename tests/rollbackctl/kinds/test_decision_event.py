@@ -67,6 +67,7 @@ def test_the_event_has_the_runbooks_fields_and_the_runs_key(workspace: Path, kin
             "model_artifact": "models/decision_engine/model-v9.json",
             "model_artifact_sha256": facts.target.sha256,
             "signed_by": "risk: J. Kowal",
+            "engine": "none seen",
             "rollback_key": f"{RUN}/{COMPLETED}",
         }
     ]
