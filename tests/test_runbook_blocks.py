@@ -3,17 +3,15 @@
 import ast
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bot_core.ai.inference import DecisionModelInference, ModelRepository
 from tests.on_call import Operator
-from tests.runbook import Block, blocks, run
+from tests.runbook import Block, Workspace, blocks, run
 
 NINE = blocks(Path(__file__).parent / "fixtures" / "runbook_blocks.md")
 PLAN = "plans/inc.yaml"
@@ -32,28 +30,6 @@ except NotServingError:
     print('refused')
 """,
 )
-
-
-@dataclass
-class Workspace:
-    """A workspace, and what the last block printed there."""
-
-    root: Path
-    printed: str = ""
-
-    def json(self, path: str) -> Any:
-        """The content of a JSON file."""
-        return json.loads((self.root / path).read_bytes())
-
-    def files(self) -> dict[str, bytes]:
-        """Every file but the locks."""
-        return {str(p): p.read_bytes() for p in self.root.rglob("*") if p.is_file() and p.suffix != ".lock"}
-
-    def do(self, block: Block) -> None:
-        """Run a block, which must succeed."""
-        done = run(block, self.root)
-        assert (done.returncode, done.stderr) == (0, "")
-        self.printed = done.stdout
 
 
 def approve_the_rejected(operator: Operator) -> None:
