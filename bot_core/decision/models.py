@@ -27,7 +27,7 @@ class Inference(Protocol):
 
     @property
     def model_digest(self) -> str | None:
-        """The digest of the artifact that is loaded; None when none is."""
+        """The digest of the file of the artifact that is loaded; None when nobody said, or none is."""
 
     @property
     def last_imputed_features(self) -> tuple[str, ...]:
@@ -103,7 +103,7 @@ class DecisionCandidate:
     def to_mapping(self) -> Mapping[str, object]:
         """The candidate as JSON; a cost of its own only where it has one."""
         fields = asdict(self)
-        return fields if self.cost_bps_override is not None else {**_without(fields, "cost_bps_override")}
+        return fields if self.cost_bps_override is not None else _without(fields, "cost_bps_override")
 
 
 def features_of(metadata: Fields) -> dict[str, float]:
@@ -192,7 +192,7 @@ class RiskSnapshot:
 class DecisionContext:
     """What a decision is made in: the risk snapshot counts; `runtime` and `costs` are the caller's own."""
 
-    risk_snapshot: Mapping[str, object] | RiskSnapshot
+    risk_snapshot: Mapping[str, object] | RiskSnapshot = field(default_factory=dict)
     runtime: Mapping[str, object] = field(default_factory=dict)
     costs: Mapping[str, object] = field(default_factory=dict)
 

@@ -23,7 +23,6 @@ from bot_core.foundation.frozen import frozen
 from bot_core.foundation.safe_file import read_inside
 from bot_core.foundation.strict_json import encode_json
 
-MAX_INPUT_BYTES = 16 * 1024 * 1024
 _DEFAULT_CONFIG = Path("config/core.yaml")
 _INPUTS = ("candidates", "risk_snapshot", "tco_report")
 _ACCEPTED, _REJECTED, _USAGE = 0, 1, 2
@@ -156,7 +155,7 @@ def _say(outcome: _Outcome, output: Path, *, is_empty_fine: bool) -> int:
     if outcome.failures or result is None:
         print("\n".join(["the smoke test failed", *outcome.failures]), file=sys.stderr)  # noqa: T201
         return _REJECTED
-    who = f"{outcome.name} {outcome.model.version}" if outcome.model else ""
+    who = f"{outcome.name} {outcome.model.version or outcome.model.sha256}" if outcome.model else ""
     print(f"{who}: {result.accepted} accepted, {result.rejected} rejected; see {output}")  # noqa: T201
     return _ACCEPTED if result.accepted or is_empty_fine else _REJECTED
 
@@ -179,7 +178,7 @@ def _paths(options: argparse.Namespace) -> dict[str, Path]:
 
 
 def _read(path: Path) -> bytes:
-    return read_inside(path.parent, path.name, max_bytes=MAX_INPUT_BYTES)
+    return read_inside(path.parent, path.name)
 
 
 def _inputs(data: Mapping[str, bytes], paths: Mapping[str, Path]) -> SmokeInputs:

@@ -13,7 +13,8 @@ import pytest
 
 from bot_core.ai.manager import AIManager
 from bot_core.ai.serving import change_serving, read_serving
-from bot_core.decision.smoke_command import MAX_INPUT_BYTES, main
+from bot_core.decision.inputs import MAX_BYTES
+from bot_core.decision.smoke_command import main
 from tests.bot_core.decision.examples import EXPECTED
 from tests.conftest import NOW
 
@@ -170,7 +171,7 @@ def test_a_net_edge_beyond_all_numbers_fails_the_smoke_and_is_null_in_the_output
         ("candidates", '[{"strategy": NaN}]', "candidates.json, line 1: NaN is not a finite number"),
         ("risk_snapshot", '{"balanced": []}', "risk_snapshot.json: balanced is [], not a mapping"),
         ("tco_report", '{"total": 4}', "tco_report.json: total is 4, not a mapping"),
-        ("tco_report", " " * (MAX_INPUT_BYTES + 1), f"is larger than {MAX_INPUT_BYTES} bytes"),
+        ("tco_report", " " * (MAX_BYTES + 1), f"tco_report.json: larger than {MAX_BYTES} bytes"),
     ],
 )
 def test_an_input_that_is_wrong_is_2_and_named_with_its_place(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot_core.decision.inputs import parse_candidates, parse_risk_snapshots, parse_tco_report
+from bot_core.decision.inputs import MAX_BYTES, parse_candidates, parse_risk_snapshots, parse_tco_report
 from bot_core.decision.models import DecisionCandidate, RiskSnapshot
 from bot_core.foundation.errors import FileFormatError
 from tests.bot_core.decision.examples import PAPER, make_candidate
@@ -109,6 +109,12 @@ def test_an_item_that_is_no_object_is_refused() -> None:
 def test_what_is_no_strict_json_is_refused_with_the_file_and_the_line(parse: Any, data: bytes) -> None:
     with pytest.raises(FileFormatError, match=r"^in\.json, line 1: "):
         parse(data, "in.json")
+
+
+@pytest.mark.parametrize("parse", [parse_candidates, parse_risk_snapshots, parse_tco_report])
+def test_a_file_that_is_too_large_is_refused_unread(parse: Any) -> None:
+    with pytest.raises(FileFormatError, match=r"^in\.json: larger than 16777216 bytes$"):
+        parse(b" " * (MAX_BYTES + 1), "in.json")
 
 
 def test_a_snapshot_adds_its_positions_up() -> None:
