@@ -60,18 +60,8 @@ def collect_pipeline_compliance_summary(
         ),
     }
     pending = _pending(summaries)
-    found = {
-        "data_quality_alerts": bool(summaries["data_quality"]["must_be_settled"]),
-        "drift_alerts": bool(summaries["drift"]["must_be_settled"]),
-        "missing_sign_offs": any(pending.values()),
-        "unreadable_reports": any(summary["unreadable"] for summary in summaries.values()),
-    }
     scheduler = _scheduler(scheduler_state_path(audit_root), as_utc(now or utc_now())) if include_scheduler else None
-    if scheduler is not None:
-        found["scheduler_cooldown"] = bool(scheduler["cooldown_active"])
-        found["scheduler_overdue"] = bool(scheduler["is_overdue"])
-        found["scheduler_paused"] = bool(scheduler["paused"])
-    issues = sorted(name for name, is_found in found.items() if is_found)
+    issues = _issues(summaries, pending, scheduler or {})
     return {
         "issues": issues,
         "ready": not issues,
@@ -79,6 +69,23 @@ def collect_pipeline_compliance_summary(
         "pending_sign_off": pending,
         **({} if scheduler is None else {"scheduler": scheduler}),
     }
+
+
+def _issues(
+    summaries: Mapping[str, Mapping[str, object]],
+    pending: Mapping[str, tuple[object, ...]],
+    scheduler: Mapping[str, object],
+) -> list[str]:
+    found = {
+        "data_quality_alerts": summaries["data_quality"]["must_be_settled"],
+        "drift_alerts": summaries["drift"]["must_be_settled"],
+        "missing_sign_offs": any(pending.values()),
+        "scheduler_cooldown": scheduler.get("cooldown_active"),
+        "scheduler_overdue": scheduler.get("is_overdue"),
+        "scheduler_paused": scheduler.get("paused"),
+        "unreadable_reports": any(summary["unreadable"] for summary in summaries.values()),
+    }
+    return sorted(name for name, is_found in found.items() if is_found)
 
 
 def _pending(summaries: Mapping[str, Mapping[str, object]]) -> dict[str, tuple[object, ...]]:

@@ -1,8 +1,9 @@
 """One engine process on a model folder: it loads models, scores with them and obeys `serving.json`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bot_core.ai.artifact import ModelScore
 from bot_core.ai.engine import Engine, not_loaded
@@ -12,6 +13,9 @@ from bot_core.ai.serving import ServedModel, Serving, change_serving, store_arti
 from bot_core.foundation.safe_file import read_inside
 from bot_core.foundation.strict_json import parse_object
 from bot_core.runtime.journal import TradingDecisionJournal, log_model_change_event
+
+if TYPE_CHECKING:
+    from bot_core.ai.walk_forward_validation import FeatureDataset
 
 _JOURNAL_CONTEXT = {"environment": "ai-monitoring", "portfolio": "ai-manager", "risk_profile": "ai-monitoring"}
 
@@ -199,6 +203,98 @@ class AIManager:
         from bot_core.ai.audit import load_latest_data_quality_report
 
         return load_latest_data_quality_report(audit_root=self._audit_root)
+
+    def build_decision_engine_payload(
+        self,
+        *,
+        strategy: str,
+        action: str,
+        risk_profile: str,
+        symbol: str,
+        notional: float,
+        features: Mapping[str, float],
+        model_name: str | None = None,
+    ) -> Mapping[str, object]:
+        """A candidate as the decision engine's input files hold it, with the score of `features`; see there for errors.
+
+        Args:
+            strategy: Who proposes it.
+            action: What is proposed, for example `enter`.
+            risk_profile: Whose limits it must keep.
+            symbol: What is traded.
+            notional: In the account's currency.
+            features: By name; kept in `metadata.model_features`.
+            model_name: As in `score_decision_features`.
+        """
+        score = self.score_decision_features(features, model_name=model_name)
+        return {
+            "strategy": strategy,
+            "action": action,
+            "risk_profile": risk_profile,
+            "symbol": symbol,
+            "notional": notional,
+            "expected_return_bps": score.expected_return_bps,
+            "expected_probability": score.success_probability,
+            "metadata": {"model_features": dict(features), "model_name": model_name},
+        }
+
+    def record_data_quality_issues(
+        self,
+        issues: Sequence[Mapping[str, object]] | Mapping[str, object],
+        *,
+        dataset: "FeatureDataset | None" = None,
+        job_name: str | None = None,
+        source: str | None = None,
+        summary: Mapping[str, object] | None = None,
+        tags: Sequence[str] | None = None,
+        generated_at: datetime | None = None,
+    ) -> Path | None:
+        """Write the pipeline's data-quality report (`save_data_quality_report`); None where there is nothing to say."""
+        from bot_core.ai.audit import save_data_quality_report
+
+        if not issues and not summary:
+            return None
+        return save_data_quality_report(
+            issues,
+            job_name=job_name,
+            dataset=dataset,
+            audit_root=self._audit_root,
+            generated_at=generated_at,
+            source=source,
+            summary=summary,
+            tags=tags,
+        )
+
+    def detect_drift(
+        self,
+        baseline: Mapping[str, Sequence[float | None]],
+        recent: Mapping[str, Sequence[float | None]],
+        feature_cols: Iterable[str] | None = None,
+        *,
+        threshold: float = 0.35,
+    ) -> Mapping[str, object]:
+        """Measure how far features have moved, write the pipeline's drift report, and give it with its `report_path`.
+
+        Args:
+            baseline: Values by feature in the window that the model knows, shape (rows,).
+            recent: Values by feature now, shape (rows,).
+            feature_cols: Only these; None: every feature of the baseline.
+            threshold: Population stability index in nats; see `measure_feature_drift`.
+        """
+        from bot_core.ai.audit import load_audit_report, save_drift_report
+        from bot_core.ai.feature_drift import measure_feature_drift
+
+        names = list(baseline if feature_cols is None else feature_cols)
+        before, now = ({name: window[name] for name in names} for window in (baseline, recent))
+        path = save_drift_report(
+            measure_feature_drift(before, now, psi_threshold=threshold),
+            audit_root=self._audit_root,
+            baseline_window={"rows": max(map(len, before.values()), default=0)},
+            production_window={"rows": max(map(len, now.values()), default=0)},
+            detector="ai_manager.detect_drift",
+            threshold=threshold,
+        )
+        return {**load_audit_report(path), "report_path": path.as_posix()}
 
     def _serve(self, name: str, model: ServedModel, *, set_default: bool) -> None:
         """Let `model` serve under `name`, and record it in the journal where it is another one than before."""
