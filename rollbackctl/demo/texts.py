@@ -47,6 +47,8 @@ metadata:
 spec:
   model:
     target: {{select: last-stable}}
+  checks:
+    smoke: {{mode: paper}}
 """
 
 PAPER = {

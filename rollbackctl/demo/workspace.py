@@ -213,42 +213,12 @@ def _decide(root: Path, bars: Sequence[Bar]) -> str:
 
 def _monitor(root: Path, artifact: ModelArtifact, known: Sequence[Bar], live: Sequence[Bar], now: datetime) -> str:
     """Look at the live features as the engine's monitors do; return what they found."""
-    audit = root / AUDIT
-    windows = {
-        name: {"rows": len(bars), "start": bars[0].time.isoformat(), "end": bars[-1].time.isoformat()}
-        for name, bars in {"baseline": known, "production": live}.items()
-    }
-    metrics = measure_feature_drift(
-        *({name: [bar.features[name] for bar in bars] for name in FEATURES} for bars in (known, live))
-    )
-    score = float(str(metrics["feature_drift"]["psi"]))
-    save_drift_report(
-        metrics,
-        job_name=MODEL,
-        audit_root=audit,
-        generated_at=now,
-        baseline_window=windows["baseline"],
-        production_window=windows["production"],
-        detector="psi",
-        threshold=_PSI_LIMIT,
-    )
+    score = _measure_drift(root, known, live, now)
     version = str(artifact.metadata["model_version"])
     payload = DriftAlertPayload(MODEL, score, _PSI_LIMIT, len(live), model_version=version)
-    alert = export_drift_alert_report(payload, audit_root=audit)
+    alert = export_drift_alert_report(payload, audit_root=root / AUDIT)
     _sign(root, alert, "risk", "rejected", RISK, now)
-    bounds, completeness = FeatureBoundsValidator(), DataCompletenessWatcher()
-    bounds.configure_from_metadata(artifact.metadata)
-    completeness.configure(FEATURES)
-    worst = max(live, key=lambda bar: bar.features["atr_pct"])
-    context = {"model": MODEL, "symbol": worst.symbol}
-    incomplete = {name: value for name, value in worst.features.items() if name != "spread_bps"}
-    reports = {
-        "ai_drift_report": alert,
-        "ai_data_quality_report": Path(
-            str(bounds.observe(worst.features, context=context, audit_root=audit)["report_path"])
-        ),
-    }
-    completeness.observe(incomplete, context=context, audit_root=audit)
+    reports = {"ai_drift_report": alert, "ai_data_quality_report": _look_at_quality(root, artifact, live)}
     journal = JsonlTradingDecisionJournal(root / "logs/decision_journal")
     for event, report in reports.items():
         journal.record(
@@ -262,3 +232,37 @@ def _monitor(root: Path, artifact: ModelArtifact, known: Sequence[Bar], live: Se
             )
         )
     return f"data drift of {MODEL} {version}: PSI {score:.2f}, limit {_PSI_LIMIT}; Risk rejects it: roll back"
+
+
+def _measure_drift(root: Path, known: Sequence[Bar], live: Sequence[Bar], now: datetime) -> float:
+    """Write the pipeline's drift report; return the largest population stability index of a feature."""
+    before, after = ({name: [bar.features[name] for bar in bars] for name in FEATURES} for bars in (known, live))
+    metrics = measure_feature_drift(before, after)
+    save_drift_report(
+        metrics,
+        job_name=MODEL,
+        audit_root=root / AUDIT,
+        generated_at=now,
+        baseline_window=_window(known),
+        production_window=_window(live),
+        detector="psi",
+        threshold=_PSI_LIMIT,
+    )
+    return float(str(metrics["feature_drift"]["psi"]))
+
+
+def _window(bars: Sequence[Bar]) -> dict[str, object]:
+    return {"rows": len(bars), "start": bars[0].time.isoformat(), "end": bars[-1].time.isoformat()}
+
+
+def _look_at_quality(root: Path, artifact: ModelArtifact, live: Sequence[Bar]) -> Path:
+    """Have both watchers look at the wildest bar, one of them when a feature is missing; return the bounds' report."""
+    bounds, completeness = FeatureBoundsValidator(), DataCompletenessWatcher()
+    bounds.configure_from_metadata(artifact.metadata)
+    completeness.configure(FEATURES)
+    worst = max(live, key=lambda bar: bar.features["atr_pct"])
+    context = {"model": MODEL, "symbol": worst.symbol}
+    incomplete = {name: value for name, value in worst.features.items() if name != "spread_bps"}
+    completeness.observe(incomplete, context=context, audit_root=root / AUDIT)
+    report = bounds.observe(worst.features, context=context, audit_root=root / AUDIT)
+    return Path(str(report["report_path"]))

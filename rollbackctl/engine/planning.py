@@ -245,10 +245,10 @@ def _diagnostics(
         notes.append("the holds are still in place; release them: rollbackctl hold --release")
     unfinished = next((run for run in observation.runs if run.status == "unfinished"), None)
     if unfinished is not None:
-        words = "apply continues it as it was planned, not as shown here"
+        advice = "apply continues it as it was planned, not as shown here"
         if unfinished.spec_digest != content_id(spec.to_json()):
-            words = f"it was made from another plan; close it first: rollbackctl abandon {unfinished.run} --reason TEXT"
-        notes.append(f"run {unfinished.run} is unfinished; {words}")
+            advice = f"it was made from another plan; close it first: rollbackctl abandon {unfinished.run} --reason TEXT"
+        notes.append(f"run {unfinished.run} is unfinished; {advice}")
     malformed = observation.journal.malformed
     if malformed:
         more = f" and {len(malformed) - 3} more" if len(malformed) > 3 else ""
