@@ -245,9 +245,10 @@ def _diagnostics(
         notes.append("the holds are still in place; release them: rollbackctl hold --release")
     unfinished = next((run for run in observation.runs if run.status == "unfinished"), None)
     if unfinished is not None:
+        close = f"rollbackctl abandon {unfinished.run} --reason TEXT"
         advice = "apply continues it as it was planned, not as shown here"
         if unfinished.spec_digest != content_id(spec.to_json()):
-            advice = f"it was made from another plan; close it first: rollbackctl abandon {unfinished.run} --reason TEXT"
+            advice = f"it was made from another plan; close it first: {close}"
         notes.append(f"run {unfinished.run} is unfinished; {advice}")
     malformed = observation.journal.malformed
     if malformed:
