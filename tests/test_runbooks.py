@@ -172,3 +172,17 @@ def test_every_gate_that_a_plan_always_has_is_explained(page: Path) -> None:
 
     gates = ("preconditions", "artifact_integrity", "report_signoff", "withdrawn_reachable")
     assert [name for name in gates if f"| `{name}` |" not in text] == []
+
+
+def test_the_example_of_the_page_on_monitoring_runs(tmp_path: Path) -> None:
+    shutil.copytree(FIXTURE, tmp_path / "ws")
+    workspace = Workspace(tmp_path / "ws")
+    (block,) = blocks(ROOT / "docs" / "monitoring.md")
+
+    workspace.do(block)
+
+    assert [line.split()[:2] for line in workspace.printed.splitlines()] == [
+        ["completeness", "alert"],
+        ["bounds", "ok"],
+    ]
+    assert all((workspace.root / line.split()[2]).is_file() for line in workspace.printed.splitlines())
