@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import models, rollback, startup, steps
+from benchmarks import models, obedience, rollback, startup, steps
 from benchmarks.measure import BenchmarkError, Row, table
 
 
@@ -16,7 +16,7 @@ def main() -> int:
     code = 0
     # Below the repository, not in /tmp: there a sync may cost nothing, because nothing is written to a disk.
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as folder:
-        for measure in (startup.measure, steps.measure, rollback.measure, models.measure):
+        for measure in (startup.measure, steps.measure, rollback.measure, models.measure, obedience.measure):
             try:
                 for row in measure(Path(folder)):
                     rows.append(row)
