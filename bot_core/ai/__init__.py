@@ -51,9 +51,9 @@ if TYPE_CHECKING:
     from bot_core.ai.data_monitoring import summarize_data_quality_reports as summarize_data_quality_reports
     from bot_core.ai.data_monitoring import summarize_drift_reports as summarize_drift_reports
     from bot_core.ai.data_monitoring import update_sign_off as update_sign_off
-    from bot_core.ai.feature_drift import measure_feature_drift as measure_feature_drift
     from bot_core.ai.dataset import FeatureTable as FeatureTable
     from bot_core.ai.dataset import load_dataset as load_dataset
+    from bot_core.ai.feature_drift import measure_feature_drift as measure_feature_drift
     from bot_core.ai.inference import DecisionModelInference as DecisionModelInference
     from bot_core.ai.manager import AIManager as AIManager
     from bot_core.ai.repository import FilesystemModelRepository as FilesystemModelRepository
