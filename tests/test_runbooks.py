@@ -111,6 +111,13 @@ def the_restored_model_scores(ws: Workspace) -> None:
     assert ws.printed.startswith("rollback: ModelScore(expected_return_bps=")
 
 
+def the_smoke_test_used_the_restored_model(ws: Workspace) -> None:
+    output = ws.json("var/smoke.json")
+    digest = ws.json("var/models/serving.json")["models"]["rollback"]["sha256"]
+    assert ws.printed.endswith("smoke test, exit code 0\n")
+    assert [entry["model_digest"] for entry in output["evaluations"]] == [digest] * 3
+
+
 def the_journal_is_whole_and_no_retraining_is_due(ws: Workspace) -> None:
     first, second = ws.printed.splitlines()
     assert first == f"{events(ws)} ()"
@@ -144,6 +151,7 @@ EFFECTS: tuple[Callable[[Workspace], None], ...] = (
     the_target_serves,
     the_report_says_what_was_done,
     the_restored_model_scores,
+    the_smoke_test_used_the_restored_model,
     the_journal_is_whole_and_no_retraining_is_due,
     the_serving_state_is_led_back_and_held,
     the_hold_is_over,
