@@ -4,13 +4,13 @@ import csv
 import math
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from bot_core.foundation.errors import BotCoreError, FileFormatError
-from bot_core.foundation.frozen import frozen, replace
+from bot_core.foundation.frozen import frozen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,13 +21,13 @@ _MISSING = frozenset({"", "nan", "null"})
 
 @frozen
 class FeatureRow:
-    """One row; a feature that is missing is not among its features."""
+    """One row; a feature that is missing is NaN."""
 
     features: Mapping[str, float]
     target_bps: float
 
 
-@frozen
+@dataclass(frozen=True, eq=False)
 class FeatureTable:
     """Rows in the order of their time, as arrays; a `FeatureDataset` for whoever validates or reports.
 
@@ -41,10 +41,10 @@ class FeatureTable:
     """
 
     feature_names: tuple[str, ...]
-    matrix: "NDArray[np.float64]" = field(repr=False, compare=False)
-    target: "NDArray[np.float64]" = field(repr=False, compare=False)
-    times: "NDArray[np.float64]" = field(repr=False, compare=False)
-    categories: Mapping[str, Sequence[str | None]] = field(default_factory=dict, repr=False, compare=False)
+    matrix: "NDArray[np.float64]" = field(repr=False)
+    target: "NDArray[np.float64]" = field(repr=False)
+    times: "NDArray[np.float64]" = field(repr=False)
+    categories: Mapping[str, Sequence[str | None]] = field(default_factory=dict, repr=False)
     source: str = ""
 
     @property
@@ -107,8 +107,8 @@ class _Rows(Sequence[FeatureRow]):
     def __getitem__(self, index: int | slice) -> FeatureRow | Sequence[FeatureRow]:
         if isinstance(index, slice):
             return _Rows(self._table.subset(range(self._table.rows)[index]))
-        names, values = self._table.feature_names, self._table.matrix[index].tolist()
-        features = {name: value for name, value in zip(names, values, strict=True) if not math.isnan(value)}
+        values = self._table.matrix[index].tolist()
+        features = dict(zip(self._table.feature_names, values, strict=True))
         return FeatureRow(features, float(self._table.target[index]))
 
 

@@ -80,7 +80,7 @@ class TrainedModel:
     baseline: Baseline
     validation: WalkForwardResult
     validator: WalkForwardValidator = field(repr=False, compare=False)
-    dataset: FeatureTable = field(repr=False)
+    dataset: FeatureTable = field(repr=False, compare=False)
 
 
 @frozen

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +55,24 @@ def test_the_candidates_score_as_the_running_engine_scored_them(version):
     # Same formula in the same order; 1e-9 is the tolerance of the recorded figures.
     for actual, expected in zip(scores, EXPECTED[version]["candidate_features"], strict=True):
         assert actual == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_many_cases_at_once_score_as_one_by_one(version):
+    scorer = artifact_of(version).build_model()
+    matrix = np.random.default_rng(0).normal(size=(50, len(scorer.feature_names)))
+
+    returns, probabilities = scorer.score_batch(matrix)
+
+    scores = [scorer.score(dict(zip(scorer.feature_names, row, strict=True))) for row in matrix.tolist()]
+    assert returns.tolist() == [score.expected_return_bps for score in scores]
+    # numpy's exp may differ from the C library's in the last bit.
+    assert probabilities == pytest.approx([score.success_probability for score in scores], rel=0, abs=1e-15)
+
+
+def test_a_matrix_of_another_width_is_refused():
+    with pytest.raises(BotCoreError, match=r"the shape \(2, 3\), not \(rows, 5\)"):
+        artifact_of().build_model().score_batch(np.zeros((2, 3)))
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -52,11 +52,15 @@ def test_a_csv_file_is_read_with_missing_values_and_several_ways_to_write_a_time
     assert table.target.tolist() == [10.0, -0.5, 0.0]
     assert (table.times - BEGIN.timestamp()).tolist() == [0.0, 3600.0, 3600.5]
     assert table.categories == {"symbol": ["BTC", None, "ETH"]}
-    assert list(table.vectors) == [
-        FeatureRow({"a": 1.5, "b": 2.0}, 10.0),
-        FeatureRow({"a": -1000.0}, -0.5),
-        FeatureRow({"b": 3.0}, 0.0),
-    ]
+
+
+def test_the_rows_one_by_one_are_those_of_the_arrays(tmp_path: Path) -> None:
+    rows = read(csv_file(tmp_path, *LINES)).vectors
+
+    assert len(rows) == 3
+    assert rows[0] == FeatureRow({"a": 1.5, "b": 2.0}, 10.0)
+    np.testing.assert_array_equal([list(row.features.values()) for row in rows[1:]], [[-1000.0, np.nan], [np.nan, 3.0]])
+    assert [row.target_bps for row in rows[1:]] == [-0.5, 0.0]
 
 
 def test_rows_come_in_the_order_of_their_time_whatever_the_order_of_the_file(tmp_path: Path) -> None:
