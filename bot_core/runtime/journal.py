@@ -144,10 +144,15 @@ class JsonlTradingDecisionJournal:
         append_durable(path, encode_event(event))
 
     def export(self) -> Iterator[Mapping[str, str]]:
-        """Every readable event, in the order of file names and lines; `malformed` grows with the lines passed over."""
+        """Every readable event, in the order of file names and lines; `malformed` grows with the lines passed over.
+
+        A journal that nobody has begun has none.
+        """
         self.malformed = ()
         single = self._single_file()
         root = Path(self.directory) if single is None else single.parent
+        if not root.is_dir():
+            return
         for name in journal_files(root, "." if single is None else single.name):
             for number, record in journal_records(root, name):
                 if record is None:

@@ -208,3 +208,8 @@ def test_an_events_line_reads_back_as_the_event(metadata: dict[str, object], sym
     assert b"\n" not in line
     assert json.loads(line) == given_event.as_dict()
     assert all(isinstance(value, str) and value for value in json.loads(line).values())
+
+
+@pytest.mark.parametrize("path", ["not/there", "not/there.log"])
+def test_a_journal_that_nobody_has_begun_is_empty(tmp_path, path):
+    assert list(JsonlTradingDecisionJournal(tmp_path / path).export()) == []
