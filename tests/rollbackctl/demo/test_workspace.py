@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 
 from bot_core.ai.baseline import load_baseline
+from bot_core.ai.data_monitoring import load_recent_drift_reports, update_sign_off
 from bot_core.ai.repository import ModelRepository
 from rollbackctl.demo.market import FEATURES, simulate, to_csv
 from tests.on_call import Operator
+from tests.runbook import Workspace, blocks
 
 NOW = datetime(2025, 11, 18, 8, 30, tzinfo=UTC)
 PLAN = "plans/inc-demo-1.yaml"
+NINE = blocks(Path(__file__).parents[2] / "fixtures" / "runbook_blocks.md")
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +88,24 @@ def test_the_incident_can_be_rolled_back(operator: Operator) -> None:
         "rollback": "v3",
     }
     assert operator.call("apply", PLAN, "--yes").out.startswith("No changes.")
+
+
+@pytest.mark.parametrize("is_rolled_back", [False, True])
+def test_the_runbooks_library_calls_run_on_it(operator: Operator, is_rolled_back: bool) -> None:
+    for role in ("risk", "compliance"):
+        operator.call("sign-off", "--plan", PLAN, "--role", role, "--status", "approved", "--by", "X")
+    if is_rolled_back:
+        assert operator.call("apply", PLAN, "--yes").code == 0
+    for report in load_recent_drift_reports(audit_root=operator.root / "audit/ai_decision"):
+        update_sign_off(dict(report), role="risk", status="waived", notes="the order is being carried out")
+    assert operator.call("export-target", PLAN).code == 0
+    workspace = Workspace(operator.root)
+
+    for block in NINE:
+        workspace.do(block)
+
+    assert workspace.json("var/models/serving.json")["models"]["rollback"]["version"] == "v3"
+    assert workspace.json("var/models/serving.json")["attached"] is True
 
 
 def test_what_no_demo_has_made_is_left_alone(tmp_path: Path) -> None:
