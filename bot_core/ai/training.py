@@ -124,9 +124,10 @@ class EstimatorTrainer:
             feature_scalers=dict(zip(dataset.feature_names, fitted.scalers, strict=True)),
             backend=spec.backend,
         )
-        scorer = unchecked_scorer(artifact)
         served = fitted.served(dataset.matrix)
-        _require_agreement(scorer, fitted, served)
+        _require_agreement(unchecked_scorer(artifact), fitted, served)
+        # The caller's metadata may hold a calibration.
+        scorer = unchecked_scorer(replace(artifact, metadata=spec.metadata))
         blocks = {name: _measures(scorer, fitted, rows) for name, rows in splits.items()}
         return replace(
             artifact,

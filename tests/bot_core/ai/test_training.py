@@ -254,6 +254,17 @@ def test_a_trainer_validates_as_a_retraining_job_does() -> None:
     assert validator.validate(lambda: EstimatorTrainer(whole)) == trained("ridge").validation
 
 
+def test_a_calibration_in_the_callers_metadata_is_part_of_every_score() -> None:
+    spec = spec_of("gradient_boosting", metadata={"calibration": {"slope": 2.0, "intercept": 1.0}, "model_name": "x"})
+
+    artifact = train_model(table(), spec, trained_at=NOW).artifact
+
+    features = dict.fromkeys(NAMES, 0.5)
+    plain = trained("gradient_boosting").artifact.build_model().score(features).expected_return_bps
+    assert artifact.build_model().score(features).expected_return_bps == 2.0 * plain + 1.0
+    assert artifact.metadata["model_name"] == "m"
+
+
 def test_targets_on_one_side_of_zero_train_no_classifier() -> None:
     rows = table()
     above = FeatureTable(NAMES, rows.matrix, np.abs(rows.target) + 1.0, rows.times)
