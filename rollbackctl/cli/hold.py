@@ -29,8 +29,10 @@ def command(
     """
     from rollbackctl.engine.engines import engines, require_acknowledged
     from rollbackctl.engine.exposure import read_exposure
+    from rollbackctl.engine.history import read_history
     from rollbackctl.engine.hold import place
-    from rollbackctl.engine.hold import release as put_back
+    from rollbackctl.engine.leads import leads
+    from rollbackctl.engine.release import release as put_back
     from rollbackctl.render.hold import render_hold, render_release
     from rollbackctl.spec.document import Spec
 
@@ -58,5 +60,6 @@ def command(
         require_acknowledged(*place_of)
     finally:
         known = [str(engine) for engine in engines(*place_of)]
-        app.out(render_hold(held.report, held.holds, problems, exposure, known, map(str, held.absent)))
+        following = leads(session, read_history(session.store, []))  # a damaged run keeps nobody from reading on
+        app.out(render_hold(held.report, held.holds, problems, exposure, known, map(str, held.absent), following))
     return 8 if problems else 0

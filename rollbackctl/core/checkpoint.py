@@ -84,6 +84,11 @@ class Checkpoint:
         """Whether a check failed or was inconclusive, and has not passed since."""
         return any(outcome.result is not Result.PASS for outcome in self.outcomes.values())
 
+    @property
+    def has_condemned(self) -> bool:
+        """Whether a check failed, and has not passed since: a check without an answer says nothing of the target."""
+        return any(outcome.result is Result.FAIL for outcome in self.outcomes.values())
+
 
 class EntryFaultError(ValueError):
     """An entry that cannot stand where it does; `number` is its line in the run's journal."""

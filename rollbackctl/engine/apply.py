@@ -30,6 +30,7 @@ from rollbackctl.engine.engines import first_decision, require_acknowledged
 from rollbackctl.engine.events import Event, Listener
 from rollbackctl.engine.evidence import secure_evidence
 from rollbackctl.engine.planning import Planner
+from rollbackctl.engine.runs import run_folder
 from rollbackctl.engine.staleness import require_unexpired
 from rollbackctl.engine.steps import Run, StepRunner, describe
 from rollbackctl.spec.document import Spec
@@ -298,12 +299,17 @@ def _run_checks(context: Context) -> None:
             failed.append(outcome)
     if failed:
         lines = [f"  {item.check}: {item.result.value}, {item.summary}" for item in failed]
-        run, incident = context.run.run, context.plan.incident
+        run, incident, version = context.run.run, context.plan.incident, bench.facts.target.version
+        is_condemned = any(item.result is Result.FAIL for item in failed)
+        other, why = (
+            ("choose another target", f"{version} is passed over")
+            if is_condemned
+            else ("mend the check", f"under a new metadata.name; {version} stays eligible")
+        )
         raise CheckFailedError(
-            "\n".join([f"{bench.facts.target.version} did not pass its checks; the holds are in place", *lines]),
-            hint="retry: apply again\n"
-            f"choose another target: rollbackctl abandon {run} --reason TEXT, then plan again "
-            f"({bench.facts.target.version} is passed over)\n"
+            "\n".join([f"{version} did not pass its checks; the holds are in place", *lines]),
+            hint=f"retry: rollbackctl apply {run_folder(run)}/plan.json\n"
+            f"{other}: rollbackctl abandon {run} --reason TEXT, then plan again ({why})\n"
             f"stay held: nothing to do; {incident} is held\n"
             f"escalate: {context.spec.spec.escalation.to}, {context.spec.spec.escalation.runbook}",
         )

@@ -4,8 +4,8 @@ from bot_core.foundation.safe_file import read_inside
 from rollbackctl.core.errors import GateBlockedError
 from rollbackctl.core.facts import Pinned
 from rollbackctl.core.gate import Answer
-from rollbackctl.engine.rollback import unfinished_error
 from rollbackctl.engine.session import Session
+from rollbackctl.engine.unfinished import unfinished_error
 from rollbackctl.kinds import Binding
 from rollbackctl.kinds.target_file import TargetFile, TargetFileState
 from rollbackctl.spec.document import Spec

@@ -1,5 +1,6 @@
 """Earlier runs: what they pin, which of them is unfinished, and what they still hold."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bot_core.foundation.errors import BotCoreError
@@ -10,6 +11,8 @@ from rollbackctl.core.errors import InvalidInputError, RollbackError
 from rollbackctl.core.observation import HoldFact, RunFact
 from rollbackctl.core.state import State, content_id
 from rollbackctl.engine.runs import RunStore, restore_hint, run_folder
+
+Look = Callable[[Mapping[str, Any], str, Checkpoint], Checkpoint]
 
 
 @frozen
@@ -39,11 +42,12 @@ class History:
         return found[0]
 
 
-def read_history(store: RunStore, damaged: list[str] | None = None) -> History:
+def read_history(store: RunStore, damaged: list[str] | None = None, look: Look | None = None) -> History:
     """Read every run of the workspace; writes nothing.
 
     Args:
         store: The run store.
+        look: Tells of an unfinished run what its entries add up to with what is seen of its last step; None: no look.
         damaged: Takes what is wrong with runs that cannot be read, which are then passed over; None: they are errors.
 
     Raises:
@@ -54,7 +58,7 @@ def read_history(store: RunStore, damaged: list[str] | None = None) -> History:
         try:
             entries = store.entries(run)
             if entries:
-                found.append((int(str(entries[0].body["order"])), *_read_record(store, run)))
+                found.append((int(str(entries[0].body["order"])), *_read_record(store, run, look)))
         except (RollbackError, BotCoreError) as error:
             if damaged is None:
                 raise
@@ -63,10 +67,12 @@ def read_history(store: RunStore, damaged: list[str] | None = None) -> History:
     return History(tuple(fact for _, fact, _ in found), holds_in_force([record for _, _, record in found]))
 
 
-def _read_record(store: RunStore, run: str) -> tuple[RunFact, RunRecord]:
+def _read_record(store: RunStore, run: str, look: Look | None) -> tuple[RunFact, RunRecord]:
     value = store.plan(run)
     try:
         checkpoint = _fold(store, run, value)
+        if look is not None and checkpoint.status == "unfinished":
+            checkpoint = look(value, run, checkpoint)
         record = RunRecord(run, value["operation"], value["incident"], _put_back(value), checkpoint, _joins(value))
         return _run_fact(run, value, checkpoint), record
     except (KeyError, TypeError, AttributeError) as error:
@@ -124,5 +130,5 @@ def _run_fact(run: str, value: dict[str, Any], checkpoint: Checkpoint) -> RunFac
         cutoff=facts.get("cutoff"),
         withdrawn=(facts.get("withdrawn") or {}).get("version"),
         target=(facts.get("target") or {}).get("version"),
-        failed_check=checkpoint.has_failed_check,
+        failed_check=checkpoint.has_condemned,
     )

@@ -7,22 +7,22 @@ from contextlib import ExitStack
 from pydantic import JsonValue
 
 from bot_core.foundation.errors import BotCoreError
-from bot_core.foundation.frozen import frozen, replace
+from bot_core.foundation.frozen import frozen
 from rollbackctl.core.address import Address
 from rollbackctl.core.document import PlanDocument
-from rollbackctl.core.errors import InvalidInputError, LockedError, PartlyHeldError, RollbackError, UsageError
-from rollbackctl.core.observation import ChecklistFact, HoldFact, JournalFact, Observation, RunFact
-from rollbackctl.core.plan import Change, Desired, Phase, Plan, Target, constant
+from rollbackctl.core.errors import InvalidInputError, LockedError, PartlyHeldError, RollbackError
+from rollbackctl.core.observation import ChecklistFact, HoldFact, JournalFact, Observation
+from rollbackctl.core.plan import Change, Desired, Phase, Plan, Target
 from rollbackctl.core.planner import make_steps
 from rollbackctl.core.report import Report
 from rollbackctl.core.state import RUN_ACTOR, RUN_ID, State
 from rollbackctl.engine.apply import Context, carry_out
 from rollbackctl.engine.history import History, read_history, read_run
 from rollbackctl.engine.observe import plan_binding
-from rollbackctl.engine.quarantined import refuse_quarantined
 from rollbackctl.engine.rollback import stored_spec
 from rollbackctl.engine.session import Session, new_run, next_order
 from rollbackctl.engine.steps import Run
+from rollbackctl.engine.unfinished import close, settle
 from rollbackctl.kinds import Kind
 from rollbackctl.kinds.decision_event import event_desired
 from rollbackctl.spec.document import Spec
@@ -75,7 +75,7 @@ def place(session: Session, spec: Spec, incident: str | None, reason: str) -> He
     with ExitStack() as stack:
         name_holder = _lock_after_stop(session, stack)
         session.stop.clear()
-        history, problems = _history(session)
+        history, problems = _interrupted(session)
         if history.unfinished is not None and history.unfinished.operation == "hold":
             try:
                 continue_operation(session, history, name_holder)
@@ -113,6 +113,22 @@ def _lock_after_stop(session: Session, stack: ExitStack) -> Callable[[], None]:
             session.stop.ask(f"{actor.user}@{actor.host}")
         else:
             return name_holder
+
+
+def _interrupted(session: Session) -> tuple[History, list[str]]:
+    """Put what is unfinished in order before anything is held over it; an unfinished release is called off."""
+    history, problems = _history(session)
+    fact = history.unfinished
+    if fact is None or fact.operation == "hold":
+        return history, problems
+    try:
+        settle(session, fact.run)
+        if fact.operation == "release":
+            close(session, fact, "abandoned", {"reason": "called off by a hold"})
+    except (RollbackError, BotCoreError, OSError) as error:
+        problems.append(f"run {fact.run} is not in order: {error}")
+        return history, problems
+    return _history(session)[0], problems
 
 
 def _history(session: Session) -> tuple[History, list[str]]:
@@ -209,7 +225,7 @@ def _context(
         run=Run.open(session.workspace, session.store, document, spec, run),
         spec=spec,
         facts=None,
-        observation=_no_evidence(session, history),
+        observation=no_evidence(session, history),
         order=next_order(session),
         listener=session.listener,
         asked_to_stop=session.asked_to_stop,
@@ -217,7 +233,7 @@ def _context(
     )
 
 
-def _no_evidence(session: Session, history: History) -> Observation:
+def no_evidence(session: Session, history: History) -> Observation:
     """An operation without gates asks for no evidence but what is held."""
     return Observation(
         scope={},
@@ -242,88 +258,3 @@ def continue_operation(session: Session, history: History, name_holder: Callable
     document, _ = read_run(session.store, fact.run, session.workspace.registry.states)
     spec = stored_spec(document.plan)
     return carry_out(_context(session, spec, document, fact.run, history, name_holder))
-
-
-def release(session: Session, spec: Spec | None, incident: str | None = None) -> Held:
-    """Put back what was beneath every hold, and record it. A resource that somebody changed while it was held stays.
-
-    What another incident holds as well stays held for that one.
-
-    Args:
-        session: The session.
-        spec: Says where things are; None: what the hold itself was told.
-        incident: Whose holds; None: the only one's.
-
-    Raises:
-        LockedError: Every hold belongs to a run that is not finished; those that others laid on it can be released.
-        GateBlockedError: It would put a quarantined version back to work.
-    """
-    with session.store.lock(session.holder("hold --release"), session.lock_timeout_s) as name_holder:
-        session.stop.clear()
-        history = session.history()
-        if history.unfinished is not None and history.unfinished.operation == "release":
-            return Held(continue_operation(session, history, name_holder), ())
-        fact = history.unfinished
-        if incident is None and len(incidents := {name for hold in history.holds for name in hold.incidents}) > 1:
-            names = ", ".join(sorted(map(str, incidents)))
-            raise UsageError(f"several incidents hold: {names}", hint="rollbackctl hold --release --incident ID")
-        ended = {hold.address: _ended(hold, incident, fact) for hold in history.holds}
-        history = replace(history, holds=tuple(hold for hold in history.holds if ended[hold.address]))
-        if fact is not None and not history.holds:
-            raise LockedError(
-                f"the holds belong to run {fact.run}, which is not finished",
-                hint=f"continue it with its plan: rollbackctl apply PLAN\n"
-                f"or close it first: rollbackctl abandon {fact.run} --reason TEXT",
-            )
-        if not history.holds:
-            return Held(None, ())
-        spec = spec or _spec_of(session, history.holds[0].run)
-        document, left = _release_document(session, spec, history, ended, incident)
-        report = carry_out_operation(session, spec, document, history, name_holder)
-        run = Run.open(session.workspace, session.store, document, spec, report.run)
-        for address in left:
-            for holder in ended[address]:
-                run.record("released", {"address": address, "hold": holder})
-        return Held(report, session.history().holds, tuple(f"{address} {why}" for address, why in left.items()))
-
-
-def _ended(hold: HoldFact, incident: str | None, unfinished: RunFact | None) -> tuple[str, ...]:
-    """The runs that let go of a resource when an incident's holds end; never one that is still at work."""
-    at_work = None if unfinished is None else unfinished.run
-    own = (None, incident)
-    return tuple(h.run for h in hold.holders if h.run != at_work and (incident is None or h.incident in own))
-
-
-def _spec_of(session: Session, run: str) -> Spec:
-    """What a hold was told of where things are."""
-    return stored_spec(read_run(session.store, run, session.workspace.registry.states)[0].plan)
-
-
-def _release_document(
-    session: Session, spec: Spec, history: History, ended: Mapping[str, tuple[str, ...]], incident: str | None
-) -> tuple[PlanDocument, dict[str, str]]:
-    """Make the plan of a release; also what stays as it is, by address, with the reason."""
-    kinds = session.workspace.registry.bind(plan_binding(session.workspace, spec))
-    base: dict[Address, State | None] = {}
-    desired: dict[Address, tuple[Desired, ...]] = {}
-    left: dict[str, str] = {}
-    for hold in history.holds:
-        address = Address.parse(hold.address)
-        staying = sorted(str(name) for name in hold.incidents - {None, incident})
-        if len(ended[hold.address]) <= len(hold.others):
-            left[hold.address] = f"stays held for {', '.join(staying) or 'a run that is not finished'}"
-            continue
-        now = kinds[address.kind].observe(address.name)
-        beneath = session.planner.beneath(hold, now)
-        if beneath == now:
-            left[hold.address] = "was changed while it was held; it stays as it is"
-            continue
-        if address.kind == "serving":
-            refuse_quarantined(session.workspace.root, address, beneath)
-        base[address] = now
-        desired[address] = (Desired(address.name, Phase.RELEASE, constant(beneath)),)
-    holds = ", ".join(sorted({run for hold in history.holds for run in ended[hold.address]}))
-    incident = incident or history.holds[0].incident
-    metadata = {"holds": holds, "run": RUN_ID, "actor": RUN_ACTOR} | ({"incident": incident} if incident else {})
-    event = "ai_model_hold_released"
-    return operation_document(session, spec, "release", incident, base, desired, event, metadata, {}), left

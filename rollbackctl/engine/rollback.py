@@ -19,6 +19,7 @@ from rollbackctl.engine.planning import facts_of
 from rollbackctl.engine.session import Session, new_run, next_order
 from rollbackctl.engine.staleness import require_fresh, require_same
 from rollbackctl.engine.steps import Run
+from rollbackctl.engine.unfinished import unfinished_error
 from rollbackctl.gates.report_signoff import SETTLED, later_reports
 from rollbackctl.spec.document import Spec
 from rollbackctl.spec.resolve import earlier_run, required_roles
@@ -56,21 +57,6 @@ def find_run(session: Session, spec: Spec, plan_id: str | None = None) -> RunFac
     if not same:
         raise unfinished_error(fact)
     return fact
-
-
-def unfinished_error(fact: RunFact) -> LockedError:
-    """Word that another plan's run must be ended first."""
-    commands = {"hold": "rollbackctl hold", "release": "rollbackctl hold --release", "undo": "rollbackctl undo RUN"}
-    again = f"rollbackctl apply with its plan (rollbackctl report {fact.run} shows it)"
-    problem = f"run {fact.run} of {fact.name} ({fact.incident}) is unfinished, begun by {fact.by} at {fact.at}"
-    if fact.operation in commands:
-        return LockedError(problem, hint=f"continue it: {commands[fact.operation]}")
-    return LockedError(
-        problem,
-        hint=f"continue it: {again}\n"
-        f"lead it back: rollbackctl undo {fact.run}\n"
-        f"close it and hand its holds on: rollbackctl abandon {fact.run} --reason TEXT",
-    )
 
 
 def start(session: Session, spec: Spec, shown: PlanDocument, *, saved: bool, all_or_nothing: bool = False) -> Applied:

@@ -1,10 +1,11 @@
 """One call of the tool on a workspace: its runs, its planner, its lock and its new runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bot_core.foundation.frozen import frozen
 from rollbackctl import VERSION
+from rollbackctl.core.checkpoint import Checkpoint
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.engine.events import Listener
 from rollbackctl.engine.history import History, read_history
@@ -55,8 +56,15 @@ class Session:
         return Planner(self.workspace.registry, self.workspace.policy)
 
     def history(self) -> History:
-        """Read all earlier runs."""
-        return read_history(self.store)
+        """Read all earlier runs; a step whose effect is seen counts, also where a kill came before its DONE."""
+        return read_history(self.store, look=self._look)
+
+    def _look(self, value: Mapping[str, Any], run: str, checkpoint: Checkpoint) -> Checkpoint:
+        if set(checkpoint.begun) == set(checkpoint.done):
+            return checkpoint
+        from rollbackctl.engine.unfinished import as_seen  # it brings all that carries a plan out
+
+        return as_seen(self.workspace, value, run, checkpoint)
 
     def plan(self, spec: Spec, cutoff: str | None = None) -> PlanDocument:
         """Make a plan of the workspace as it is; writes nothing."""

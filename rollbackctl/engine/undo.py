@@ -4,19 +4,20 @@ from pydantic import JsonValue
 
 from bot_core.foundation.frozen import replace
 from rollbackctl.core.address import Address
-from rollbackctl.core.checkpoint import Checkpoint, Entry
+from rollbackctl.core.checkpoint import Checkpoint
 from rollbackctl.core.document import PlanDocument
-from rollbackctl.core.errors import InvalidInputError, LockedError
+from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.core.observation import HoldFact, RunFact
-from rollbackctl.core.plan import Change, Plan
+from rollbackctl.core.plan import Change, Phase, Plan
 from rollbackctl.core.planner import undo_desired
 from rollbackctl.core.report import Report
 from rollbackctl.core.state import RUN_ACTOR, RUN_ID, State, state_json
 from rollbackctl.engine.history import History, read_run
 from rollbackctl.engine.hold import carry_out_operation, continue_operation, hold_targets, operation_document
 from rollbackctl.engine.observe import plan_binding
-from rollbackctl.engine.rollback import refuse_foreign_holds, stored_spec, unfinished_error
-from rollbackctl.engine.session import Session, next_order
+from rollbackctl.engine.rollback import refuse_foreign_holds, stored_spec
+from rollbackctl.engine.session import Session
+from rollbackctl.engine.unfinished import close, settle, unfinished_error
 from rollbackctl.spec.document import Spec
 
 
@@ -81,7 +82,9 @@ def carry_out_undo(session: Session, document: PlanDocument, spec: Spec) -> Repo
         if unfinished is not None and unfinished.run != undone:
             raise unfinished_error(unfinished)
         refuse_foreign_holds(history, document.plan.incident)
-        _close(session, history, undone, "undone", {"by": "undo"})
+        if unfinished is not None:
+            settle(session, undone)
+        close(session, history.run(undone), "undone", {"by": "undo"})
         return carry_out_operation(session, spec, document, session.history(), name_holder)
 
 
@@ -100,12 +103,28 @@ def abandon(session: Session, name: str, reason: str) -> tuple[RunFact, tuple[Ho
         history = session.history()
         fact = history.run(name)
         if fact.status != "unfinished":
+            back = f"lead it back: rollbackctl undo {fact.run}\n"
+            can_be_undone = fact.operation == "rollback" and fact.status == "finished"
             raise InvalidInputError(
                 f"run {fact.run} is {fact.status}; only an unfinished run can be abandoned",
-                hint=f"lead it back: rollbackctl undo {fact.run}\nsee all: rollbackctl runs",
+                hint=back * can_be_undone + "see all: rollbackctl runs",
             )
-        _close(session, history, fact.run, "abandoned", {"reason": reason})
+        settle(session, fact.run)
+        _require_moves_left(session, fact)
+        close(session, fact, "abandoned", {"reason": reason})
         return fact, session.history().holds
+
+
+def _require_moves_left(session: Session, fact: RunFact) -> None:
+    """A run that has moved everything must not be closed without its record: it would be missing for ever."""
+    document, checkpoint = read_run(session.store, fact.run, session.workspace.registry.states)
+    if any(step.id not in checkpoint.done and step.phase is not Phase.RECORD for step in document.plan.steps):
+        return
+    error = unfinished_error(fact)
+    raise InvalidInputError(
+        f"run {fact.run} has made every move; only its record is missing",
+        hint="\n".join(line for line in error.hint.splitlines() if "abandon" not in line),
+    )
 
 
 def _undoable(session: Session, history: History, name: str) -> RunFact:
@@ -144,37 +163,3 @@ def _made(
 def _beneath(session: Session, address: Address, now: State | None, in_force: dict[str, HoldFact]) -> State | None:
     hold = in_force.get(str(address))
     return now if hold is None else session.planner.beneath(hold, now)
-
-
-def _close(session: Session, history: History, run: str, how: str, body: dict[str, JsonValue]) -> None:
-    """Write the entries that close a run."""
-    if history.run(run).status in ("abandoned", "undone"):
-        return
-    if history.run(run).host != session.workspace.actor.host and how != "abandoned":
-        began, here = history.run(run).host, session.workspace.actor.host
-        raise LockedError(
-            f"run {run} was begun on host {began}; this is {here}", hint=f"on {began}: rollbackctl undo {run}"
-        )
-    entries = session.store.entries(run)
-    plan = entries[0].plan
-    lines: list[tuple[str, dict[str, JsonValue]]] = [
-        (
-            "invocation",
-            {"order": next_order(session), "actor": {**session.workspace.actor.to_json()}, "evidence": ""},
-        ),
-        (how, body),
-    ]
-    for offset, (kind, content) in enumerate(lines, 1):
-        session.store.append(
-            run,
-            Entry.model_validate(
-                {
-                    "seq": len(entries) + offset,
-                    "plan": plan,
-                    "run": run,
-                    "at": session.workspace.now(),
-                    "type": kind,
-                    "body": content,
-                }
-            ),
-        )

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from bot_core.foundation.lock import FileLock
+from rollbackctl.checks import Bench
+from rollbackctl.checks.inference_ready import InferenceReady
+from rollbackctl.core.gate import Outcome, Result
 from tests.on_call import FIXTURE, PLAN, Operator
 
 INCONCLUSIVE = PLAN + "  checks:\n    probe: {features: {momentum: high}}\n"
@@ -144,19 +147,39 @@ def test_a_check_without_an_answer_leaves_the_holds_and_says_what_can_be_done(tm
     assert answer.code == 6
     assert "v9 did not pass its checks; the holds are in place" in answer.err
     assert "probe_score: inconclusive" in answer.err
-    assert "retry: apply again" in answer.err
-    assert f"rollbackctl abandon {run} --reason TEXT, then plan again (v9 is passed over)" in answer.err
+    assert f"retry: rollbackctl apply var/rollbackctl/runs/{run}/plan.json\n" in answer.err
+    assert (
+        f"mend the check: rollbackctl abandon {run} --reason TEXT, then plan again "
+        "(under a new metadata.name; v9 stays eligible)"
+    ) in answer.err
     assert "stay held" in answer.err
     assert _serving(operator)["attached"] is False
 
 
-def test_after_an_abandoned_run_the_failed_target_is_passed_over(tmp_path: Path) -> None:
+def test_after_a_check_without_an_answer_the_target_stays_eligible(tmp_path: Path) -> None:
     operator = Operator.at(tmp_path / "ws", INCONCLUSIVE)
     operator.sign_all()
     operator.call("apply", "plans/inc.yaml", "--yes")
-
-    abandoned = operator.call("abandon", _run(operator, "rollback"), "--reason", "v9 failed its probe")
+    operator.call("abandon", _run(operator, "rollback"), "--reason", "a mistake in the probe")
     operator.edit("plans/inc.yaml", lambda text: text.replace("high", "0.5").replace("-drift,", "-drift-2,"))
+
+    assert "v10 -> v9" in operator.call("plan", "plans/inc.yaml").out
+
+
+def test_after_an_abandoned_run_the_failed_target_is_passed_over(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: InferenceReady, _: Bench) -> Outcome:
+        return Outcome(self.name, Result.FAIL, "v9 does not load")
+
+    operator.sign_all()
+    with monkeypatch.context() as patched:
+        patched.setattr(InferenceReady, "run", fail)
+        failed = operator.call("apply", "plans/inc.yaml", "--yes")
+    assert (failed.code, "then plan again (v9 is passed over)" in failed.err) == (6, True)
+
+    abandoned = operator.call("abandon", _run(operator, "rollback"), "--reason", "v9 does not load")
+    operator.edit("plans/inc.yaml", lambda text: text.replace("-drift,", "-drift-2,"))
     operator.later(minutes=5)
     plan = operator.call("plan", "plans/inc.yaml")
     applied = operator.call("apply", "plans/inc.yaml", "--yes")

@@ -1,0 +1,135 @@
+"""An unfinished run: what its half-made step counts for, how it is continued, and how it is closed."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Literal
+
+from pydantic import JsonValue
+
+from bot_core.foundation.atomic_file import sync
+from bot_core.foundation.errors import BotCoreError
+from bot_core.foundation.safe_file import read_inside
+from rollbackctl.core.address import Address
+from rollbackctl.core.checkpoint import Checkpoint, Entry, EntryType, fold
+from rollbackctl.core.errors import LockedError, RollbackError
+from rollbackctl.core.observation import RunFact
+from rollbackctl.engine.history import read_run
+from rollbackctl.engine.runs import run_folder
+from rollbackctl.engine.session import Session, next_order
+from rollbackctl.engine.steps import Run
+from rollbackctl.engine.workspace import Workspace
+from rollbackctl.kinds import Binding, Kind
+from rollbackctl.spec.document import Spec
+
+
+def as_seen(workspace: Workspace, value: Mapping[str, Any], run: str, checkpoint: Checkpoint) -> Checkpoint:
+    """Return what a run's entries will add up to once its half-made steps are settled; writes nothing.
+
+    Args:
+        workspace: The workspace.
+        value: The run's plan, as JSON.
+        run: Its id.
+        checkpoint: What its entries add up to.
+    """
+    try:
+        spec = Spec.model_validate_json(json.dumps(value["spec"]))
+        binding = Binding(
+            root=workspace.root,
+            spec=spec,
+            fetch=lambda digest: read_inside(workspace.root, digest),
+            now=workspace.clock,
+            run={"id": run, "plan": value["id"]},
+        )
+        made = _half_made(workspace.registry.bind(binding), checkpoint)
+    except RollbackError:
+        return checkpoint  # without its kinds nobody can look
+    last = checkpoint.entries[-1].at
+    for step in made:
+        entry = Entry(seq=checkpoint.next_seq, plan=value["id"], run=run, at=last, type="done", body={"step": step})
+        checkpoint = fold((entry,), plan=value["id"], run=run, steps=checkpoint.begun, onto=checkpoint)
+    return checkpoint
+
+
+def settle(session: Session, run: str) -> None:
+    """Write DONE for each half-made step of a run that is about to be closed, or held over.
+
+    The lock is held by the caller. After a crash the same call again leads on.
+    """
+    workspace, store = session.workspace, session.store
+    document, checkpoint = read_run(store, run, workspace.registry.states)
+    if set(checkpoint.begun) == set(checkpoint.done):
+        return
+    spec = Spec.model_validate_json(json.dumps(dict(document.plan.spec)))
+    opened = Run.open(workspace, store, document, spec, run)
+    for step in _half_made(opened.kinds, checkpoint):
+        address = Address.parse(checkpoint.begun[step].address)
+        for path in opened.kinds[address.kind].files(address.name):
+            sync(workspace.root / path)  # it may have been seen only in the page cache
+        opened.record("done", {"step": step})
+
+
+def _half_made(kinds: Mapping[str, Kind], checkpoint: Checkpoint) -> list[str]:
+    """The steps that have begun, are not done, and lead to the state that is there now."""
+    made = []
+    for step, begun in checkpoint.begun.items():
+        address = Address.parse(begun.address)
+        kind = kinds.get(address.kind)
+        if step in checkpoint.done or kind is None:
+            continue
+        with suppress(BotCoreError, RollbackError, OSError):  # what cannot be read is not seen
+            after = None if begun.after is None else kind.state.model_validate(begun.after)
+            if kind.observe(address.name) == after:
+                made.append(step)
+    return made
+
+
+def unfinished_error(fact: RunFact) -> LockedError:
+    """Word that a run must be continued or ended first."""
+    what = f"{fact.name} ({fact.incident})" if fact.operation == "rollback" else f"{fact.operation}, {fact.incident}"
+    lead_back = f"lead it back: rollbackctl undo {fact.run}\n" if fact.operation == "rollback" else ""
+    return LockedError(
+        f"run {fact.run} of {what} is unfinished, begun by {fact.by} at {fact.at}",
+        hint=f"continue it: {continuing(fact)}\n"
+        f"{lead_back}"
+        f"close it, what it holds stays held: rollbackctl abandon {fact.run} --reason TEXT",
+    )
+
+
+def continuing(fact: RunFact) -> str:
+    """Return the command that continues an unfinished run."""
+    incident = f" --incident {fact.incident}" if fact.incident else ""
+    match fact.operation:
+        case "hold":
+            return f"rollbackctl hold{incident}"
+        case "release":
+            return f"rollbackctl hold --release{incident}"
+        case "undo":
+            return f"rollbackctl undo {fact.run}"
+        case _:
+            return f"rollbackctl apply {run_folder(fact.run)}/plan.json"
+
+
+def close(session: Session, fact: RunFact, how: Literal["abandoned", "undone"], body: dict[str, JsonValue]) -> None:
+    """Write the entries that close a run; once closed, it stays so.
+
+    Raises:
+        LockedError: It was begun on another host, and is not merely abandoned.
+    """
+    if fact.status in ("abandoned", "undone"):
+        return
+    here = session.workspace.actor.host
+    if fact.host != here and how != "abandoned":
+        raise LockedError(
+            f"run {fact.run} was begun on host {fact.host}; this is {here}",
+            hint=f"on {fact.host}: rollbackctl undo {fact.run}",
+        )
+    entries = session.store.entries(fact.run)
+    call: dict[str, JsonValue] = {
+        "order": next_order(session), "actor": {**session.workspace.actor.to_json()}, "evidence": ""
+    }  # fmt: skip
+    lines: tuple[tuple[EntryType, dict[str, JsonValue]], ...] = (("invocation", call), (how, body))
+    for seq, (kind, content) in enumerate(lines, len(entries) + 1):
+        at = session.workspace.now()
+        entry = Entry(seq=seq, plan=entries[0].plan, run=fact.run, at=at, type=kind, body=content)
+        session.store.append(fact.run, entry)
