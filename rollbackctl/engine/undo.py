@@ -130,7 +130,7 @@ def _require_moves_left(session: Session, fact: RunFact) -> None:
 def _undoable(session: Session, history: History, name: str) -> RunFact:
     fact = history.run(name)
     if history.unfinished is not None and history.unfinished.operation == "undo":
-        return fact
+        return history.run(session.store.plan(history.unfinished.run)["facts"]["undoes"])
     if fact.status == "undone" and not _undo_has_begun(session, history, fact.run):
         return fact  # a crash came between closing the run and the undo's first entry
     if fact.operation != "rollback" or fact.status in ("abandoned", "undone"):
