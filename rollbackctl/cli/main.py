@@ -23,6 +23,7 @@ COMMANDS = {
     "plan": "Show what a rollback plan would do, and what it waits for.",
     "show": "Show a saved plan again.",
     "sign-off": "Record a role's decision in audit reports.",
+    "rehearse": "Try a plan on a copy, with a crash at every step.",
     "apply": "Carry a plan out, or continue its unfinished run.",
     "status": "One screen: what serves, what is held, what comes next.",
     "runs": "List all runs.",
