@@ -229,6 +229,7 @@ def new_site(root: Path, *, signed: bool = True) -> Site:
     for version in _SPARE:
         del content["versions"][version]
         (root / f"models/decision_engine/model-{version}.json").unlink()
+    content["aliases"] = {alias: version for alias, version in content["aliases"].items() if version not in _SPARE}
     manifest.write_text(json.dumps(content, indent=2))
     for path in (root / "logs/decision_journal").iterdir():
         lines = path.read_bytes().splitlines(keepends=True)

@@ -140,6 +140,35 @@ def judge(bundles: Sequence[BundleContent], artifact: JsonValue, *, keys: Mappin
     return found
 
 
+def bundle_of_version(
+    bundles: Iterable[BundleContent], version: str, metadata: Mapping[str, JsonValue]
+) -> BundleContent | None:
+    """The bundle that speaks of a version whose own file does not tell what it held.
+
+    Args:
+        bundles: All of the workspace.
+        version: The version's name.
+        metadata: What the manifest says of the artifact; its metadata must say the same.
+
+    Returns:
+        The bundle, to be judged like any other; None when there is none, or bundles of different artifacts speak of
+        the version, or one may lie behind a link.
+    """
+    known = tuple(bundles)
+    found = [
+        bundle
+        for bundle in known
+        if any(name == version for _, name in bundle.claims) and _says(bundle.artifact, metadata)
+    ]
+    is_one = len({bundle.sha256 for bundle in found}) == 1
+    return found[0] if is_one and not any(bundle.is_link for bundle in known) else None
+
+
+def _says(artifact: Mapping[str, JsonValue] | None, metadata: Mapping[str, JsonValue]) -> bool:
+    own = artifact.get("metadata") if artifact is not None else None
+    return isinstance(own, dict) and all(name in own and own[name] == value for name, value in metadata.items())
+
+
 def read_bundle(root: Path, folder: str) -> BundleContent:
     """A bundle's files, read once, with what is wrong with them; writes nothing and raises for no content."""
     problems: list[str] = []

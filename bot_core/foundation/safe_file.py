@@ -26,7 +26,7 @@ def read_inside(root: Path, relative: str, *, max_bytes: int = MAX_BYTES) -> byt
     """
     path = _below(root, relative)
     if path == root:
-        raise UnsafePathError(f"{relative!r} names no file below {root}", path=relative)
+        raise UnsafePathError(f"{relative!r} names no file below its folder", path=relative)
     try:
         with folder_opened(path.parent, root) as folder:
             descriptor = open_plain(path, folder, os.O_RDONLY)
@@ -85,7 +85,7 @@ def list_inside(root: Path, relative: str, *, suffix: str = "") -> tuple[str, ..
 def _below(root: Path, relative: str) -> Path:
     pure = PurePosixPath(relative)
     if not relative or pure.is_absolute() or ".." in pure.parts or "\0" in relative:
-        raise UnsafePathError(f"{relative!r} is not a path below {root}", path=relative)
+        raise UnsafePathError(f"{relative!r} is not a path below its folder", path=relative)
     return root / pure
 
 

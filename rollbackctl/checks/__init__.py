@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from bot_core.foundation.frozen import frozen
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.gate import Outcome
+from rollbackctl.core.observation import VersionFact
 from rollbackctl.spec.document import Document, Spec
 
 
@@ -47,6 +48,15 @@ class Check(Protocol):
 
     def run(self, bench: Bench) -> Outcome:
         """Try the target; a fault of the target is an outcome, not an exception."""
+
+
+class Foreseeing(Protocol):
+    """A check that can tell from its settings and the target's facts, at plan time, that it cannot be made."""
+
+    settings: ClassVar[type[Document]]  # its section of the rollback plan
+
+    def refuse(self, spec: Spec, target: VersionFact) -> None:
+        """Raise InvalidInputError, with the field to mend, where it cannot be made."""
 
 
 class Reader(Protocol):

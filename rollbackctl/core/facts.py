@@ -19,7 +19,8 @@ class Pinned:
         version: Its key in the manifest.
         source: Its file, relative to the workspace.
         sha256: Digest of the file's bytes; empty for a withdrawn version whose file is gone.
-        canonical: Digest of its canonical JSON; empty when the file is not valid JSON.
+        canonical: Digest of its canonical JSON, as its bundle has it where a withdrawn version's file does not tell;
+            empty when nothing does.
     """
 
     version: str

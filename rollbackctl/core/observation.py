@@ -48,6 +48,14 @@ class AttestationFact(Fact):
     digests: dict[str, str] = {}
 
 
+class BundledFact(Fact):
+    """A version's artifact as its sound bundle holds it: the digest of its canonical JSON, and the bundle's files."""
+
+    canonical: str
+    folder: str
+    digests: dict[str, str] = {}
+
+
 class WalkForwardFact(Fact):
     """The walk-forward report linked to a version; `problems` are mismatches with the artifact."""
 
@@ -58,7 +66,10 @@ class WalkForwardFact(Fact):
 
 
 class VersionFact(Fact):
-    """One version of the repository's manifest; what could not be read is None and named in `problems`."""
+    """One version of the repository's manifest; what could not be read is None and named in `problems`.
+
+    `features` are the model's, () where it cannot score; `bundled` tells what it was where its own file does not.
+    """
 
     version: str
     file: str
@@ -68,7 +79,9 @@ class VersionFact(Fact):
     saved_at: str | None = None
     model_name: str | None = None
     backend: str | None = None
+    features: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    bundled: BundledFact | None = None
     attestation: AttestationFact | None = None
     walk_forward: WalkForwardFact | None = None
     quarantine: str | None = None
@@ -176,7 +189,8 @@ class HoldFact(Holder):
 class Observation(Fact):
     """Everything that a plan needs to know, as one value; `observe --out` writes it.
 
-    `outside` are links to folders outside the workspace that hold a manifest or a serving state.
+    `outside` are links to folders outside the workspace that hold a manifest or a serving state; `missing` are the
+    paths of the rollback plan that must exist for a run to do something with them, and do not.
     """
 
     format_version: Literal["1.0"] = "1.0"
@@ -195,5 +209,6 @@ class Observation(Fact):
     runs: tuple[RunFact, ...] = ()
     holds: tuple[HoldFact, ...] = ()
     inputs: dict[str, str] = {}
+    missing: tuple[str, ...] = ()
     states: dict[str, JsonValue] = {}
     evidence: dict[str, JsonValue] = {}

@@ -95,7 +95,9 @@ def _signing_problems(version: VersionFact, roles: tuple[str, ...]) -> list[str]
 
 
 def _withdrawn(version: VersionFact) -> tuple[str, ...]:
-    return ("; ".join(filter(None, ("is being withdrawn", version.served))),)
+    known = f"known by its bundle {version.bundled.folder}" if version.bundled else None
+    lost = () if version.canonical is not None and known is None else (*version.problems, known)
+    return ("; ".join(filter(None, ("is being withdrawn", version.served, *lost))),)
 
 
 def merits(version: VersionFact) -> str:

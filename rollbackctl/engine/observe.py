@@ -1,5 +1,6 @@
 """Reading a whole workspace into one value, and the states of the resources that a plan names."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 
@@ -21,11 +22,12 @@ from rollbackctl.engine.evidence import (
 from rollbackctl.engine.history import History
 from rollbackctl.engine.journal_index import observe_journal, served_versions
 from rollbackctl.engine.registry import Registry
-from rollbackctl.engine.search import find_manifests, read_served, search
+from rollbackctl.engine.search import find_manifests, read_served, require_whole, search
 from rollbackctl.engine.versions import Examiner, hmac_keys
 from rollbackctl.engine.workspace import Workspace
 from rollbackctl.kinds import Binding, Kind
 from rollbackctl.spec.document import Spec
+from rollbackctl.spec.places import needed_paths
 from rollbackctl.spec.resolve import resolve
 
 
@@ -89,6 +91,7 @@ def observe_evidence(workspace: Workspace, spec: Spec, history: History) -> Obse
             f"{repository}/manifest.json does not exist",
             hint=f"repositories with a manifest: {', '.join(manifests) or 'none'}; see spec.model.repository",
         )
+    require_whole(manifests)
     journal = observe_journal(root, spec.spec.journal.read)
     examiner = Examiner(root, repository, hmac_keys(workspace.policy, root), served_versions(journal))
     versions = examiner.examine(manifests[repository])
@@ -108,6 +111,7 @@ def observe_evidence(workspace: Workspace, spec: Spec, history: History) -> Obse
         runs=history.facts,
         holds=history.holds,
         inputs=_inputs(workspace, spec, versions),
+        missing=tuple(sorted({path for path in needed_paths(spec).values() if not os.path.lexists(root / path)})),
     )
 
 
@@ -117,8 +121,8 @@ def _inputs(workspace: Workspace, spec: Spec, versions: tuple[VersionFact, ...])
     for fact in versions:
         if fact.sha256 is not None:
             inputs[f"{spec.spec.model.repository}/{fact.file}"] = fact.sha256
-        if fact.attestation is not None:
-            inputs |= fact.attestation.digests
+        for source in (fact.attestation, fact.bundled):
+            inputs |= source.digests if source is not None else {}
         if fact.walk_forward is not None:
             inputs[fact.walk_forward.path] = fact.walk_forward.digest
     thresholds = spec.spec.serving.thresholds

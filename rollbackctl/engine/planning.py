@@ -23,6 +23,7 @@ from rollbackctl.engine.registry import Registry
 from rollbackctl.gates import Case
 from rollbackctl.kinds import Binding
 from rollbackctl.spec.document import Policy, Spec
+from rollbackctl.spec.places import absent_notes, refuse_missing
 from rollbackctl.spec.resolve import earlier_run, resolve
 
 
@@ -46,9 +47,7 @@ class Planner:
             InvalidInputError: The observation is of other files than the plan names, or the plan names what is missing.
             GateBlockedError: No version may be the target.
         """
-        self._require_scope(spec, observation)
-        self._refuse_changed_spec(spec, observation)
-        facts = resolve(spec, self.policy, observation, cutoff)
+        facts = self._facts(spec, observation, cutoff)
         kinds = self.registry.bind(_pure_binding(spec))
         desired = collect_desired(self.registry, kinds, spec, facts)
         base = self.base_world(desired, observation, spec.metadata.incident)
@@ -118,6 +117,17 @@ class Planner:
         """Return what is under a hold, given the state as it is."""
         address = Address.parse(hold.address)
         return beneath(now, self.parse(address, hold.held), self.parse(address, hold.base))
+
+    def _facts(self, spec: Spec, observation: Observation, cutoff: str | None) -> Facts:
+        """Decide what the plan means, where it can be carried out at all."""
+        self._require_scope(spec, observation)
+        self._refuse_changed_spec(spec, observation)
+        if cutoff is None:  # what was accepted before and is gone since makes that plan stale, which names more
+            refuse_missing(spec, observation)
+        facts = resolve(spec, self.policy, observation, cutoff)
+        target = next(fact for fact in observation.versions if fact.version == facts.target.version)
+        self.registry.refuse_unfit_checks(spec, target)
+        return facts
 
     @staticmethod
     def _require_scope(spec: Spec, observation: Observation) -> None:
@@ -201,7 +211,7 @@ def _inputs(facts: Facts, observation: Observation, spec: Spec, files: Collectio
     for fact in observation.versions:
         if fact.version in (facts.withdrawn.version, facts.target.version):
             wanted.add(f"{facts.repository}/{fact.file}")
-            wanted |= set(fact.attestation.digests) if fact.attestation else set()
+            wanted |= {path for source in (fact.attestation, fact.bundled) if source for path in source.digests}
             wanted |= {fact.walk_forward.path} if fact.walk_forward else set()
     reports = {report.path: report.digest for report in observation.reports if report.path in facts.pinned}
     return dict(sorted(({p: d for p, d in observation.inputs.items() if p in wanted} | reports).items()))
@@ -237,7 +247,7 @@ def _diagnostics(
     spec: Spec, observation: Observation, registry: Registry, base: Container[Address], *, settled: bool
 ) -> tuple[str, ...]:
     incident = spec.metadata.incident
-    notes = []
+    notes = list(absent_notes(spec, observation))
     words = {hold.address: _hold_words(hold, incident, base) for hold in observation.holds}
     for whom, group in groupby(sorted(observation.holds, key=lambda h: words[h.address]), lambda h: words[h.address]):
         notes.append(f"{whom}: {', '.join(hold.address for hold in group)}")

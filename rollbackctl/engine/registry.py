@@ -7,6 +7,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from bot_core.foundation.frozen import frozen
 from rollbackctl.checks import Check
 from rollbackctl.core.errors import InvalidInputError
+from rollbackctl.core.observation import VersionFact
 from rollbackctl.core.planner import ranks
 from rollbackctl.core.state import State
 from rollbackctl.gates import Gate
@@ -45,6 +46,17 @@ class Registry:
         named = (check for check in self.checks.values() if check.section in spec.spec.checks)
         readers = (getattr(check(), "files", None) for check in named)
         return {path: parse for files in readers if files is not None for path, parse in files(spec).items()}
+
+    def refuse_unfit_checks(self, spec: Spec, target: VersionFact) -> None:
+        """See that the plan's checks can be made of its target.
+
+        Raises:
+            InvalidInputError: One cannot; it says why.
+        """
+        for check in self.checks.values():
+            refuse = getattr(check(), "refuse", None)
+            if refuse is not None and (check.always or check.section in spec.spec.checks):
+                refuse(spec, target)
 
     def bind(self, binding: Binding) -> dict[str, Kind]:
         """Tie every kind to a workspace."""

@@ -7,11 +7,11 @@ from pathlib import Path
 from bot_core.ai.manifest import Manifest
 from bot_core.ai.serving import SERVING_FILE, read_serving
 from bot_core.foundation.digest import canonical_digest
-from bot_core.foundation.errors import BotCoreError
+from bot_core.foundation.errors import BotCoreError, UnresolvedReferenceError
 from bot_core.foundation.frozen import frozen
 from bot_core.foundation.safe_file import read_inside, read_inside_or_none
 from bot_core.foundation.strict_json import parse_json, parse_object
-from rollbackctl.core.errors import InvalidInputError
+from rollbackctl.core.errors import InvalidInputError, Problem
 from rollbackctl.core.observation import ServedFact
 from rollbackctl.engine.runs import STORE
 
@@ -79,6 +79,28 @@ def find_manifests(root: Path, found: Found | None = None) -> dict[str, Manifest
         if data is not None and "versions" in _object(data, path):
             manifests[folder] = Manifest.parse(data, path)
     return manifests
+
+
+def require_whole(manifests: Mapping[str, Manifest]) -> None:
+    """See that every alias leads to a version.
+
+    Raises:
+        InvalidInputError: One leads nowhere or in a circle; each is named with its file.
+    """
+    found = []
+    for manifest in manifests.values():
+        for alias in manifest.dangling():
+            try:
+                manifest.version_of(alias)
+            except UnresolvedReferenceError as error:
+                found.append(error)
+    if found:
+        raise InvalidInputError(
+            "an alias leads to no version",
+            hint=f"mend {', '.join(sorted({str(error.path) for error in found}))}\n"
+            "stop a bad model meanwhile: rollbackctl hold",
+            problems=tuple(Problem(error.problem) for error in found),
+        )
 
 
 def _object(data: bytes, path: str) -> Mapping[str, object]:

@@ -3,12 +3,18 @@
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from bot_core.ai.artifact import ModelArtifact
-from bot_core.ai.attestation import BundleContent, find_bundle_folders, judge, read_bundle
+from bot_core.ai.attestation import (
+    BundleContent,
+    bundle_of_version,
+    find_bundle_folders,
+    judge,
+    read_bundle,
+)
 from bot_core.ai.codec import build_scorer
-from bot_core.ai.manifest import Manifest
+from bot_core.ai.manifest import Manifest, ManifestEntry
 from bot_core.ai.quarantine import Quarantine, read_quarantines
 from bot_core.ai.validation import artifact_schema_errors
 from bot_core.ai.walk_forward import WalkForward, link_problems, linked_reports, read_walk_forward
@@ -18,9 +24,10 @@ from bot_core.foundation.frozen import frozen
 from bot_core.foundation.safe_file import read_inside
 from bot_core.foundation.strict_json import JsonValue, parse_object
 from rollbackctl.core.errors import InvalidInputError
-from rollbackctl.core.observation import AttestationFact, VersionFact, WalkForwardFact
+from rollbackctl.core.observation import AttestationFact, BundledFact, VersionFact, WalkForwardFact
 from rollbackctl.engine.evidence import sign_off_facts
-from rollbackctl.spec.document import Policy
+from rollbackctl.engine.workspace import POLICY_FILE
+from rollbackctl.spec.document import HmacKey, Policy
 
 
 @frozen
@@ -54,32 +61,55 @@ class Examiner:
             "quarantine": quarantine.words() if quarantine else None,
             "served": self.served.get(version),
         }
+        if PurePosixPath(entry.file).is_absolute() or ".." in PurePosixPath(entry.file).parts:
+            # The manifest's words are not repeated: a plan holds no absolute path.
+            return self._unreadable(common, entry, f"its file in the manifest is not a path below {self.repository}")
         try:
             data = read_inside(self.root, path)
         except MissingFileError:
-            return VersionFact(**common, problems=(f"its file {entry.file} is missing",))
+            return self._unreadable(common, entry, f"its file {entry.file} is missing")
         except BotCoreError as error:
-            return VersionFact(**common, problems=(error.problem,))
+            return self._unreadable(common, entry, error.problem)
         try:
             raw = parse_object(data, path)
         except BotCoreError as error:
-            return VersionFact(**common, sha256=sha256_hex(data), problems=(error.problem,))
-        return self._readable(common, data, raw, version)
+            return self._unreadable({**common, "sha256": sha256_hex(data)}, entry, error.problem)
+        return self._readable(common, data, raw, entry)
+
+    def _unreadable(self, common: Mapping[str, str | None], entry: ManifestEntry, problem: str) -> VersionFact:
+        """A version whose file does not tell what it held; its bundle may."""
+        name = _text(entry.metadata, "model_name")
+        bundled = self._bundled(common["version"] or "", entry)
+        return VersionFact(**common, model_name=name, problems=(problem,), bundled=bundled)
+
+    def _bundled(self, version: str, entry: ManifestEntry) -> BundledFact | None:
+        bundle = bundle_of_version(self._bundles, version, entry.metadata)
+        if bundle is None or bundle.artifact is None:
+            return None
+        said = self._attestation(dict(bundle.artifact))
+        is_unsigned = said.hmac == "no signature" and bool(self.keys)
+        if said.state != "attested" or is_unsigned:
+            return None
+        return BundledFact(
+            canonical=canonical_digest(dict(bundle.artifact)), folder=bundle.folder, digests=dict(bundle.digests)
+        )
 
     def _readable(
-        self, common: Mapping[str, str | None], data: bytes, raw: dict[str, JsonValue], version: str
+        self, common: Mapping[str, str | None], data: bytes, raw: dict[str, JsonValue], entry: ManifestEntry
     ) -> VersionFact:
-        metadata = raw.get("metadata")
-        name = metadata.get("model_name") if isinstance(metadata, dict) else None
-        trained_at, backend = raw.get("trained_at"), raw.get("backend")
+        metadata, version = raw.get("metadata"), common["version"] or ""
+        problems = _artifact_problems(raw, entry.file)
+        names = raw.get("feature_names")
         return VersionFact(
             **common,
             sha256=sha256_hex(data),
             canonical=canonical_digest(raw),
-            trained_at=trained_at if isinstance(trained_at, str) else None,
-            model_name=name if isinstance(name, str) else None,
-            backend=backend if isinstance(backend, str) else None,
-            problems=_artifact_problems(raw, common["file"] or ""),
+            trained_at=_text(raw, "trained_at"),
+            model_name=_text(metadata if isinstance(metadata, dict) else entry.metadata, "model_name"),
+            backend=_text(raw, "backend"),
+            features=tuple(map(str, names)) if isinstance(names, list) and not problems else (),
+            problems=problems,
+            bundled=self._bundled(version, entry) if problems else None,
             attestation=self._attestation(raw),
             walk_forward=self._walk_forward(raw, version),
         )
@@ -123,6 +153,11 @@ class Examiner:
         return tuple(read_bundle(self.root, folder) for folder in find_bundle_folders(self.root))
 
 
+def _text(holder: Mapping[str, JsonValue], name: str) -> str | None:
+    value = holder.get(name)
+    return value if isinstance(value, str) else None
+
+
 def _artifact_problems(raw: dict[str, JsonValue], file: str) -> tuple[str, ...]:
     """What keeps a readable artifact from scoring: its raw JSON is validated, never a repaired copy."""
     errors = artifact_schema_errors(raw)
@@ -138,21 +173,23 @@ def _artifact_problems(raw: dict[str, JsonValue], file: str) -> tuple[str, ...]:
 
 
 def hmac_keys(policy: Policy, root: Path) -> dict[str, bytes]:
-    """Read the HMAC keys that the policy configures; a variable that is not set configures nothing.
+    """Read the HMAC keys that the policy configures. All of them must be at hand: a host that lacks one cannot judge.
 
     Raises:
-        InvalidInputError: A key file cannot be read.
+        InvalidInputError: A key file cannot be read, a variable is not set, or what it holds is empty.
     """
-    keys: dict[str, bytes] = {}
-    for key_id, place in sorted(policy.hmac_keys.items()):
-        if place.env is not None and place.env in os.environ:
-            keys[key_id] = os.environ[place.env].encode()
-        elif place.file is not None:
-            try:
-                keys[key_id] = (root / place.file).read_bytes().strip()
-            except OSError as error:
-                raise InvalidInputError(
-                    f"config/rollbackctl.yaml: hmac_keys.{key_id}: {place.file}: {error.strerror}",
-                    hint="make the key file readable for this account",
-                ) from error
-    return keys
+    return {key_id: _key(f"hmac_keys.{key_id}", place, root) for key_id, place in sorted(policy.hmac_keys.items())}
+
+
+def _key(name: str, place: HmacKey, root: Path) -> bytes:
+    where, hint = f"the environment variable {place.env}", f"set {place.env} to the key"
+    problem, key = "is not set, or empty", os.environ.get(place.env or "", "").encode()
+    if place.file is not None:
+        where, hint, problem = place.file, "make it a key file that this account can read", "is empty"
+        try:
+            key = (root / place.file).read_bytes().strip()
+        except OSError as error:
+            raise InvalidInputError(f"{POLICY_FILE}: {name}: {where}: {error.strerror}", hint=hint) from error
+    if not key:
+        raise InvalidInputError(f"{POLICY_FILE}: {name}: {where} {problem}", hint=hint)
+    return key

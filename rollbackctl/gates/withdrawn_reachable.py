@@ -20,18 +20,26 @@ class WithdrawnReachable:
     def judge(self, case: Case) -> Verdict:
         """Answer; every name that would still lead to the withdrawn model is named."""
         withdrawn = case.facts.withdrawn
-        places = list(_served(case))
+        places, lost = list(_served(case)), not withdrawn.canonical
         for repository in case.observation.repositories:
             is_own = repository.path == case.facts.repository
             manifest = _own(case, repository) if is_own else _deployed(case, repository)
+            if lost:
+                manifest = manifest.by_name(withdrawn.version)
             places += [f"{repository.path}: {name}" for name in manifest.names_of(withdrawn.canonical)]
         reasons = tuple(f"{place} would still lead to {withdrawn.version}" for place in places)
+        if lost:
+            reasons += (
+                f"{withdrawn.source} cannot be read and no bundle tells what it held: nobody can tell what else holds "
+                f"it; restore the file, then plan again",
+            )
         reasons += tuple(
             f"{link} is a link out of the workspace; nobody can tell whether it leads to {withdrawn.version}"
             for link in case.observation.outside
         )
         if reasons:
             summary = f"{withdrawn.version} stays reachable under {len(reasons)} name{'s' * (len(reasons) > 1)}"
+            summary = f"nobody can tell what leads to {withdrawn.version}" if lost else summary
             return Verdict(self.name, self.guards, Answer.BLOCK, summary, reasons)
         return Verdict(self.name, self.guards, Answer.PASS, f"no name leads to {withdrawn.version}")
 
@@ -47,6 +55,10 @@ class _Manifest:
     def names_of(self, canonical: str) -> Iterator[str]:
         names = {"active version": self.active} | {f"alias {alias}": target for alias, target in self.aliases.items()}
         return (name for name, target in names.items() if self._content_of(target) == canonical)
+
+    def by_name(self, version: str) -> "_Manifest":
+        """The same names where only a version's own name tells what it holds: content "" is the one asked for."""
+        return _Manifest(self.active, self.aliases, {name: "" if name == version else None for name in self.content})
 
     def _content_of(self, name: str | None) -> str | None:
         for _ in self.aliases:  # one round for each alias: those that lead in a circle lead nowhere
@@ -67,10 +79,15 @@ def _served(case: Case) -> Iterator[str]:
     same = [fact.sha256 for fact in case.observation.versions if fact.canonical == withdrawn.canonical]
     same += [fact.sha256 for fact in case.observation.served if fact.canonical == withdrawn.canonical]
     named = {(fact.model_dir, fact.name): fact.sha256 for fact in case.observation.served if fact.model_dir not in ends}
+    by_name = set()
     for model_dir, end in ends.items():
-        named |= {(model_dir, name): model["sha256"] for name, model in end["models"].items()} if end else {}
+        for name, model in end["models"].items() if end else ():
+            named[model_dir, name] = model["sha256"]
+            by_name |= (
+                {(model_dir, name)} if (model["version"], withdrawn.canonical) == (withdrawn.version, "") else set()
+            )
     for (model_dir, name), digest in sorted(named.items()):
-        if digest in (*same, withdrawn.sha256):
+        if digest in (*same, withdrawn.sha256) or (model_dir, name) in by_name:
             yield f"serving/{model_dir}: served model {name}"
 
 

@@ -32,8 +32,8 @@ class ArtifactQuarantine:
         self._binding = binding
 
     def desire(self, spec: Spec, facts: Facts) -> Iterable[Desired]:
-        """Quarantine the withdrawn version; an earlier quarantine of it stays as it is."""
-        if not spec.spec.model.quarantine:
+        """Quarantine the withdrawn version, if its content is known; an earlier quarantine of it stays as it is."""
+        if not spec.spec.model.quarantine or not facts.withdrawn.canonical:
             return
         wanted = QuarantineState(
             version=facts.withdrawn.version,

@@ -41,6 +41,8 @@ class IncidentEntry:
         """One entry, with links to the reports of both kinds."""
         of_kind = {kind: [path for path in facts.pinned if f"/{kind}/" in path] for kind in ("drift", "data_quality")}
         trigger = [facts.trigger] if facts.trigger else []
+        known = facts.withdrawn.canonical
+        content = f"canonical sha256 {known}" if known else "content unknown"
         lines = (
             _mark(RUN_ID),
             f"## {RUN_TIME} - {facts.incident} ({facts.withdrawn.version} -> {facts.target.version})",
@@ -48,7 +50,7 @@ class IncidentEntry:
             *(f"- triggered by: {path}" for path in trigger),
             *(f"- drift report: {path}" for path in of_kind["drift"]),
             *(f"- data-quality report: {path}" for path in of_kind["data_quality"]),
-            f"- withdrawn: {facts.withdrawn.source} (canonical sha256 {facts.withdrawn.canonical})",
+            f"- withdrawn: {facts.withdrawn.source} ({content})",
             f"- restored: {facts.target.source} (sha256 {facts.target.sha256})",
             f"- signed by: {RUN_SIGNERS}",
             f"{_OUTCOME}{RUN_ACTOR}, run {RUN_ID}",

@@ -65,7 +65,7 @@ def resolve(spec: Spec, policy: Policy, observation: Observation, cutoff: str | 
     return Facts(
         incident=spec.metadata.incident,
         trigger=trigger.path if trigger else None,
-        withdrawn=_identity(observation, withdrawn),
+        withdrawn=_identity(observation, withdrawn, withdrawn.bundled.canonical if withdrawn.bundled else ""),
         target=_pin(observation, target),
         serve_as=serve_as,
         pinned=tuple(sorted(report.path for report in settle)),
@@ -217,12 +217,12 @@ def _pin(observation: Observation, version: VersionFact) -> Pinned:
             f"{observation.repository}/{version.file} ({version.version}): {'; '.join(version.problems)}",
             hint="restore the file, or name another version",
         )
-    return _identity(observation, version)
+    return _identity(observation, version, version.canonical)
 
 
-def _identity(observation: Observation, version: VersionFact) -> Pinned:
+def _identity(observation: Observation, version: VersionFact, canonical: str) -> Pinned:
     source = f"{observation.repository}/{version.file}"
-    return Pinned(version.version, source, version.sha256 or "", version.canonical or "")
+    return Pinned(version.version, source, version.sha256 or "", canonical or version.canonical or "")
 
 
 def _suggest(name: str, names: Iterable[str]) -> str:

@@ -8,8 +8,10 @@ from bot_core.ai.inference import DecisionModelInference
 from bot_core.ai.repository import ModelRepository
 from rollbackctl.checks import Bench
 from rollbackctl.checks.probe_score import ProbeScore
+from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.core.gate import Outcome, Result
 from tests.examples import REPOSITORY, make_facts, make_spec, pin
+from tests.observations import version
 
 V9 = pin("v9")
 ALL = {"atr_pct": 0.8, "momentum": 0.0, "rsi_norm": 0.0, "spread_bps": 2.5, "volume_ratio": 1.0}
@@ -52,13 +54,22 @@ def test_whole_numbers_are_numbers(workspace: Path) -> None:
     assert whole == ProbeScore().run(bench(workspace, ALL))
 
 
-@pytest.mark.parametrize("features", [[1.0], "momentum", {"momentum": "high"}, {"momentum": True}, {"momentum": None}])
-def test_what_is_no_mapping_to_numbers_is_inconclusive(workspace: Path, features: Any) -> None:
-    assert ProbeScore().run(bench(workspace, features)) == Outcome(
-        "probe_score",
-        Result.INCONCLUSIVE,
-        "spec.checks.probe.features must be a mapping of feature names to numbers",
-    )
+def test_a_probe_of_features_that_the_model_lacks_is_inconclusive(workspace: Path) -> None:
+    outcome = ProbeScore().run(bench(workspace, ALL | {"volume_ration": 1.0}))
+
+    assert outcome == Outcome("probe_score", Result.INCONCLUSIVE, "the model has no feature volume_ration")
+
+
+def test_a_probe_is_refused_before_the_run_only_where_the_features_are_known() -> None:
+    spec = make_spec(checks={"probe": {"features": {"volume_ration": 1.0}}})
+
+    ProbeScore().refuse(spec, version("v9", None))
+    ProbeScore().refuse(spec, version("v9", None, features=("volume_ration", "momentum")))
+    with pytest.raises(InvalidInputError, match=r"the probe cannot be made of v9") as caught:
+        ProbeScore().refuse(spec, version("v9", None, features=("volume_ratio", "momentum")))
+    assert [str(problem) for problem in caught.value.problems] == [
+        "spec.checks.probe.features.volume_ration: v9 has no such feature; did you mean volume_ratio?"
+    ]
 
 
 def test_a_probe_that_the_artifacts_own_data_quality_refuses_fails(workspace: Path) -> None:

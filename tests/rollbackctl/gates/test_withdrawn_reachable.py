@@ -130,13 +130,43 @@ def test_the_same_content_in_other_bytes_counts_when_served() -> None:
     assert verdict.reasons == ("serving/var/models: served model shadow would still lead to v10",)
 
 
+UNKNOWN = type(V10)("v10", V10.source, "", "")
+LOST = (
+    f"{V10.source} cannot be read and no bundle tells what it held: nobody can tell what else holds it; "
+    "restore the file, then plan again"
+)
+
+
 def test_a_withdrawn_version_whose_file_cannot_be_read_counts_by_its_name() -> None:
     broken = make_repository(REPOSITORY, FILES, {"v9": V9.canonical}, active="v9", aliases={"latest": "v10"})
-    withdrawn = type(V10)("v10", V10.source, "", "")
 
-    assert judge({}, broken, withdrawn=withdrawn).reasons == (
+    assert judge({}, broken, withdrawn=UNKNOWN).reasons == (
         "models/decision_engine: alias latest would still lead to v10",
+        LOST,
     )
+
+
+@pytest.mark.parametrize("name", ["v10", "deployed"])
+def test_where_nothing_tells_what_it_held_versions_of_its_name_count_everywhere(name: str) -> None:
+    loaded = {"shadow": Served(version="v10", sha256="5" * 64, source="x")}
+    end = {"serving/var/models": ServingState(attached=True, models=loaded)}
+
+    verdict = judge(end, deployed(name, deployed="v10", stable="v9"), withdrawn=UNKNOWN)
+
+    assert verdict.answer is Answer.BLOCK
+    assert verdict.reasons == (
+        "serving/var/models: served model shadow would still lead to v10",
+        "var/models/decision_engine: active version would still lead to v10",
+        "var/models/decision_engine: alias deployed would still lead to v10",
+        LOST,
+    )
+
+
+def test_where_nothing_tells_what_it_held_the_release_is_blocked_even_if_no_name_is_found() -> None:
+    verdict = judge({}, deployed("v9"), withdrawn=UNKNOWN)
+
+    assert (verdict.answer, verdict.reasons) == (Answer.BLOCK, (LOST,))
+    assert verdict.summary == "nobody can tell what leads to v10"
 
 
 @pytest.mark.parametrize("name", ["v10", "deployed"])
