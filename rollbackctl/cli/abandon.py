@@ -15,9 +15,11 @@ def command(app: App, run: str, reason: str) -> int:
 
     Example: rollbackctl abandon 20251118T080000Z --reason "v9 failed its probe"
     """
+    from rollbackctl.engine.leads import leads
     from rollbackctl.engine.undo import abandon
     from rollbackctl.render.hold import render_abandoned
 
-    fact, holds = abandon(app.session(), run, reason)
-    app.out(render_abandoned(fact, holds))
+    session = app.session()
+    fact, holds = abandon(session, run, reason)
+    app.out(render_abandoned(fact, holds, leads(session, session.history())))
     return 0

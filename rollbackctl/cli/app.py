@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Container, Mapping
@@ -76,11 +77,16 @@ class App:
         from rollbackctl.render.escape import plain
 
         lines = problem.splitlines() or [""]
-        hints = hint.splitlines() or ["rollbackctl status"]
+        hints = self._named(hint).splitlines() or ["rollbackctl status"]
         if self.as_json:
             self._emit("diagnostic", "error", problem, {"hints": list(hints)})
         self.say("\n".join([*([usage] if usage else []), f"{label}: {plain(lines[0])}", *map(plain, lines[1:])]))
         self.say("\n".join([f"next: {plain(hints[0])}", *(f"      {plain(line)}" for line in hints[1:])]))
+
+    def _named(self, hint: str) -> str:
+        """Name the plan that the command was given, where a hint says PLAN."""
+        plan = self.options.get("plan")
+        return re.sub(r"\bPLAN\b", lambda _: shlex.quote(str(plan)), hint) if plan else hint
 
     def listen(self, event: "Event") -> None:
         """Show what happens in a run: as an event on stdout, or as a line on stderr."""

@@ -10,6 +10,7 @@ from rollbackctl.cli.app import App, shown_path
 from rollbackctl.cli.options import common
 from rollbackctl.cli.show_plan import emit_document
 from rollbackctl.cli.signals import ending_on_signals, stopping_on_signals
+from rollbackctl.core.commands import sign_off_commands
 from rollbackctl.core.errors import GateBlockedError, InterruptedRunError, UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def command(app: App, plan: str, yes: bool, all_or_nothing: bool) -> int:
         with stopping_on_signals(app):
             applied = _apply(app, plan, yes=yes, all_or_nothing=all_or_nothing)
     except GateBlockedError as error:
-        error.hint = error.hint or _hint(error, shlex.quote(plan))
+        error.hint = error.hint or _hint(error, plan)
         raise
     except InterruptedRunError as error:
         error.hint = f"continue: rollbackctl apply {shlex.quote(plan)}"
@@ -62,6 +63,8 @@ def _apply(app: App, plan: str, *, yes: bool, all_or_nothing: bool) -> "Applied"
     document = saved or session.plan(spec)
     if saved is None and not document.has_changes:
         return Applied(document, None)
+    if app.as_json:
+        emit_document(app, document)
     if saved is None and not yes:
         _ask(app, document, shown_path(plan))
     return start(session, spec, document, saved=saved is not None, all_or_nothing=all_or_nothing)
@@ -100,8 +103,7 @@ def _show_end(app: App, applied: "Applied") -> None:
 
 def _hint(error: GateBlockedError, plan: str) -> str:
     """Name the commands that lead on from a gate that waits."""
-    roles = sorted(error.waits_for)
-    lines = [
-        f"rollbackctl sign-off --plan {plan} --role {shlex.quote(role)} --status STATUS --by NAME" for role in roles
-    ]
-    return "\n".join([*lines, f"then: rollbackctl apply {plan}" if roles else f"rollbackctl plan {plan}"])
+    lines = sign_off_commands(plan, error.waits_for)
+    return "\n".join(
+        [*lines, f"then: rollbackctl apply {shlex.quote(plan)}" if lines else f"rollbackctl plan {shlex.quote(plan)}"]
+    )

@@ -17,7 +17,7 @@ def common(function: Callable[..., int | None]) -> Callable[..., int | None]:
     @wraps(function)
     def command(*args: Any, **options: Any) -> int | None:
         app: App = click.get_current_context().find_object(App) or App.__new__(App)
-        app.configure({name: options.pop(name) for name in _GLOBAL})
+        app.configure({name: options.pop(name) for name in _GLOBAL} | {"plan": options.get("plan")})
         return function(app, *args, **options)
 
     decorated: Callable[..., int | None] = command

@@ -1,12 +1,18 @@
 """`rollbackctl plan`."""
 
 from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
 
 import click
 
 from rollbackctl.cli.app import App, shown_path
 from rollbackctl.cli.options import common
 from rollbackctl.cli.show_plan import exit_code, show_document, with_formats
+
+if TYPE_CHECKING:
+    from rollbackctl.core.document import PlanDocument
+    from rollbackctl.engine.session import Session
 
 
 @click.command("plan")
@@ -32,6 +38,22 @@ def command(
     if out is not None:
         save_document(Path(out), document)
     show_document(app, document, form, shown_path(out or plan))
+    if world is None:
+        _tell_engines(app, session, document)
     if out is not None:
-        app.say(f"saved as {out}; apply it as it is: rollbackctl apply {out}")
+        is_new = document.continues is None and not document.obstacles
+        app.say(f"saved as {out}" + (f"; apply it as it is: rollbackctl apply {quote(out)}" if is_new else ""))
     return exit_code(document, check=check, detailed=detailed_exitcode)
+
+
+def _tell_engines(app: App, session: "Session", document: "PlanDocument") -> None:
+    """Say who obeys the hold that the plan would place; it is of this moment, and so no part of the plan."""
+    from rollbackctl.engine.engines import engines
+    from rollbackctl.engine.events import Event
+    from rollbackctl.engine.rollback import stored_spec
+    from rollbackctl.render.run import NO_ENGINES
+
+    model_dir = stored_spec(document.plan).spec.serving.model_dir
+    seen = engines(session.workspace.root, model_dir, session.workspace.actor.host)
+    for line in map(str, seen) if seen else (NO_ENGINES,):
+        app.listen(Event("diagnostic", f"engines: {line}"))

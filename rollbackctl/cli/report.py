@@ -23,7 +23,7 @@ def command(app: App, run: str, form: str) -> int:
     from rollbackctl.engine.history import read_run
     from rollbackctl.render.run import render_report
 
-    session = app.session()
+    session = app.session(app.workspace().leniently()[0])
     fact = session.history().run(run)
     document, checkpoint = read_run(session.store, fact.run, session.workspace.registry.states)
     report = make_report(document.plan, fact.run, checkpoint)

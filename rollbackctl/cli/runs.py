@@ -16,7 +16,10 @@ def command(app: App) -> int:
     from rollbackctl.engine.events import Event
     from rollbackctl.render.run import render_runs
 
-    facts = app.session().history().facts
+    workspace, policy_problem = app.workspace().leniently()
+    facts = app.session(workspace).history().facts
+    if policy_problem:
+        app.say(policy_problem)
     app.out(render_runs(facts))
     for fact in facts if app.as_json else ():
         app.listen(Event("run", f"{fact.run}: {fact.status}", fields=fact.model_dump(mode="json")))

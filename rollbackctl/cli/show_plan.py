@@ -7,7 +7,6 @@ from pydantic import JsonValue
 
 from rollbackctl.cli.app import App
 from rollbackctl.core.document import PlanDocument
-from rollbackctl.core.gate import Answer
 from rollbackctl.engine.events import Event
 
 FORMATS = ("text", "json", "markdown")
@@ -16,7 +15,7 @@ FORMATS = ("text", "json", "markdown")
 def with_formats(function: Any) -> Any:
     """Add the options that say how a plan is shown and what the exit code tells."""
     for option in (
-        click.option("--check", is_flag=True, help="Exit 3 while a gate blocks or waits."),
+        click.option("--check", is_flag=True, help="Exit 3 while a gate blocks or waits, or apply is refused."),
         click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes."),
         click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True),
     ):
@@ -46,6 +45,8 @@ def emit_document(app: App, document: PlanDocument) -> None:
     """Print a plan as events."""
     for change in document.to_json()["resource_changes"] if document.has_changes else ():
         app.listen(Event("planned_change", f"{change['address']}: {change['action']}", fields={"change": change}))
+    for note in document.diagnostics:
+        app.listen(Event("diagnostic", note))
     for verdict in document.verdicts:
         app.listen(Event("gate_verdict", f"gate {verdict.gate}: {verdict.answer.value}", fields=verdict.to_json()))
     counts: dict[str, JsonValue] = {action.value: number for action, number in document.counts().items()}
@@ -54,7 +55,7 @@ def emit_document(app: App, document: PlanDocument) -> None:
 
 
 def exit_code(document: PlanDocument, *, check: bool, detailed: bool) -> int:
-    """Return 3 where a gate blocks and that was asked, else 2 where there are changes and that was asked."""
-    if check and any(verdict.answer is not Answer.PASS for verdict in document.verdicts):
+    """Return 3 where a gate or an obstacle stops it and that was asked, else 2 where there are changes and that was."""
+    if check and (document.blocking or document.obstacles):
         return 3
     return 2 if detailed and document.has_changes else 0

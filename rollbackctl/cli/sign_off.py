@@ -1,12 +1,18 @@
 """`rollbackctl sign-off`."""
 
 from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
 
 import click
 
 from rollbackctl.cli.app import App
 from rollbackctl.cli.options import common
+from rollbackctl.core.commands import sign_off_commands
 from rollbackctl.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from rollbackctl.engine.session import Session
 
 STATUSES = ("approved", "waived", "rejected", "pending", "investigating", "escalated")
 
@@ -45,6 +51,16 @@ def command(
 
     for path in paths:
         app.out(f"{plain(path)}   {plain(role.lower())} {status} by {plain(by)} (unverified)")
-    verb = "apply" if session.history().unfinished is not None else "plan"
-    app.say(f"next: rollbackctl {verb} {plan or 'PLAN'}")
+    app.say("next: " + "\n      ".join(_next(app, session, plan)))
     return 0
+
+
+def _next(app: App, session: "Session", plan: str | None) -> list[str]:
+    """Who still owes a decision, and what comes then."""
+    from rollbackctl.engine.signing import still_owing
+
+    if plan is None:
+        return ["rollbackctl status"]
+    owing = sign_off_commands(plan, still_owing(session, app.spec(plan, session.workspace)))
+    verb = "apply" if session.history().unfinished is not None else "plan"
+    return [*owing, f"{'then: ' if owing else ''}rollbackctl {verb} {quote(plan)}"]

@@ -16,15 +16,18 @@ def command(app: App, plan: str | None) -> int:
 
     Example: rollbackctl status
     """
+    from bot_core.foundation.frozen import replace
     from rollbackctl.engine.events import Event
     from rollbackctl.engine.status import read_status
-    from rollbackctl.render.status import next_command, render
+    from rollbackctl.render.status import render
     from rollbackctl.spec.document import Serving
 
-    session = app.session()
+    workspace, policy_problem = app.workspace().leniently()
+    session = app.session(workspace)
     model_dir = app.spec(plan, session.workspace).spec.serving.model_dir if plan else Serving().model_dir
     status = read_status(session, model_dir)
+    status = replace(status, problems=(*status.problems, *filter(None, (policy_problem,))))
     app.out(render(status))
     if app.as_json:
-        app.listen(Event("status", next_command(status), fields=status.to_json()))
+        app.listen(Event("status", f"next: {status.leads[0]}", fields=status.to_json()))
     return 0

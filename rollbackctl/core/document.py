@@ -30,6 +30,8 @@ class PlanDocument:
         undo: Addresses that an undo leads back, and why each other one stays.
         diagnostics: What else a reader should know.
         settled_by: The finished run after which nothing is left to do; None unless there are no changes.
+        obstacles: Commands without which `apply` refuses the plan; the diagnostics say why.
+        continues: The unfinished run that `apply` continues instead of beginning one; None when there is none.
     """
 
     plan: Plan
@@ -41,6 +43,8 @@ class PlanDocument:
     undo: tuple[tuple[str, str], ...] = ()
     diagnostics: tuple[str, ...] = ()
     settled_by: str | None = None
+    obstacles: tuple[str, ...] = ()
+    continues: str | None = None
 
     @property
     def has_changes(self) -> bool:
@@ -87,6 +91,8 @@ class PlanDocument:
             "undo": [{"address": address, "stays": reason} for address, reason in self.undo],
             "diagnostics": list(self.diagnostics),
             "settled_by": self.settled_by,
+            "obstacles": list(self.obstacles),
+            "continues": self.continues,
         }
 
 
@@ -147,6 +153,8 @@ def _document(value: Mapping[str, Any], states: Mapping[str, type[State]]) -> Pl
         undo=tuple((item["address"], item["stays"]) for item in value["undo"]),
         diagnostics=tuple(value["diagnostics"]),
         settled_by=value["settled_by"],
+        obstacles=tuple(value["obstacles"]),
+        continues=value["continues"],
     )
 
 

@@ -11,6 +11,7 @@ from bot_core.foundation.frozen import frozen, replace
 from bot_core.foundation.strict_json import encode_json
 from rollbackctl.checks import Bench
 from rollbackctl.core.address import Address
+from rollbackctl.core.commands import abandon_command, continue_command
 from rollbackctl.core.errors import (
     CheckFailedError,
     DriftError,
@@ -30,7 +31,6 @@ from rollbackctl.engine.engines import first_decision, require_acknowledged
 from rollbackctl.engine.events import Event, Listener
 from rollbackctl.engine.evidence import secure_evidence
 from rollbackctl.engine.planning import Planner
-from rollbackctl.engine.runs import run_folder
 from rollbackctl.engine.staleness import require_unexpired
 from rollbackctl.engine.steps import Run, StepRunner, describe
 from rollbackctl.spec.document import Spec
@@ -184,7 +184,7 @@ def _enter(context: Context, phase: Phase) -> None:
     """Judge a phase's gates when it begins for the first time; a begun phase may always be continued."""
     run = context.run
     if phase is Phase.RELEASE:
-        _look_again(context, first=phase not in run.checkpoint.phases)
+        _lookcontinue_command(context, first=phase not in run.checkpoint.phases)
     if phase is Phase.RECORD:
         # Also when the phase has begun: somebody may have laid a hold on what was released before.
         _take_over_finished(context)
@@ -201,7 +201,7 @@ def _enter(context: Context, phase: Phase) -> None:
     blocking = [verdict for verdict in verdicts if verdict.answer is not Answer.PASS]
     if blocking:
         run.record("waiting", {"phase": phase.value, "verdicts": [verdict.to_json() for verdict in blocking]})
-        raise blocked(phase, blocking, begun=Phase.HOLD in run.checkpoint.phases)
+        raise blocked(phase, blocking, held_by=run.run if Phase.HOLD in run.checkpoint.phases else None)
     if phase is Phase.RECORD:
         _verify(context)
     run.record("phase", {"phase": phase.value, "verdicts": [verdict.to_json() for verdict in verdicts]})
@@ -216,18 +216,22 @@ def judge(context: Context, phases: tuple[Phase, ...]) -> tuple[Verdict, ...]:
     return planner.judge(context.plan, context.spec, context.facts, context.observation, phases)
 
 
-def blocked(phase: Phase, verdicts: list[Verdict], *, begun: bool) -> GateBlockedError:
-    """Word what a phase waits for; `begun` says that the run has moved something already."""
+def blocked(phase: Phase, verdicts: list[Verdict], *, held_by: str | None) -> GateBlockedError:
+    """Word what a phase waits for; `held_by` is the run, where it has moved something already."""
     only_waits = all(verdict.answer is Answer.WAITS for verdict in verdicts)
     lines = [f"the {phase.value} {'waits for sign-off' if only_waits else 'phase may not begin'}"]
-    if begun:
+    if held_by:
         restored = "; the target is restored and checked" if phase is Phase.RELEASE else ""
         lines[0] += f"; the holds are in place{restored}"
     for verdict in verdicts:
         lines.append(f"  {verdict.answer.value}  {verdict.gate}: {verdict.summary}")
         lines += [f"    {reason}" for reason in verdict.reasons]
     waits_for = {role: number for verdict in verdicts for role, number in verdict.waits_for.items()}
-    return GateBlockedError("\n".join(lines), waits_for=waits_for, only_waits=only_waits)
+    hint = ""
+    if held_by and not only_waits:
+        hint = f"mend what is named above, then: {continue_command(held_by)}\n"
+        hint += f"or close the run, then plan again: {abandon_command(held_by)}"
+    return GateBlockedError("\n".join(lines), hint=hint, waits_for=waits_for, only_waits=only_waits)
 
 
 def _require_unexpired(context: Context) -> None:
@@ -235,14 +239,11 @@ def _require_unexpired(context: Context) -> None:
         require_unexpired(context.plan, context.run.timestamp, context.run.workspace.clock())
     except StalePlanError as error:
         if context.run.checkpoint.done:
-            error.hint = (
-                "the holds are in place; close this run and plan again: "
-                f"rollbackctl abandon {context.run.run} --reason TEXT"
-            )
+            error.hint = f"the holds are in place; close this run and plan again: {abandon_command(context.run.run)}"
         raise
 
 
-def _look_again(context: Context, *, first: bool) -> None:
+def _lookcontinue_command(context: Context, *, first: bool) -> None:
     """Look at the target again before anything more is released: quarantine always, its bytes when the phase begins."""
     if context.facts is None:
         return
@@ -257,8 +258,7 @@ def _look_again(context: Context, *, first: bool) -> None:
         return
     raise GateBlockedError(
         problem,
-        hint="put it back and apply again, or choose another target: "
-        f"rollbackctl abandon {run} --reason TEXT, then plan again",
+        hint=f"put it back, then: {continue_command(run)}\nor choose another target: {abandon_command(run)}",
     )
 
 
@@ -308,8 +308,8 @@ def _run_checks(context: Context) -> None:
         )
         raise CheckFailedError(
             "\n".join([f"{version} did not pass its checks; the holds are in place", *lines]),
-            hint=f"retry: rollbackctl apply {run_folder(run)}/plan.json\n"
-            f"{other}: rollbackctl abandon {run} --reason TEXT, then plan again ({why})\n"
+            hint=f"retry: {continue_command(run)}\n"
+            f"{other}: {abandon_command(run)}   (then plan again: {why})\n"
             f"stay held: nothing to do; {incident} is held\n"
             f"escalate: {context.spec.spec.escalation.to}, {context.spec.spec.escalation.runbook}",
         )
@@ -355,7 +355,7 @@ def _verify(context: Context) -> None:
     if wrong:
         raise DriftError(
             "\n".join(["the moves are done, but not everything is where they lead", *wrong]),
-            hint=f"put it back and apply again, or close the run: rollbackctl abandon {run.run} --reason TEXT",
+            hint=f"put it back, then: {continue_command(run.run)}\nor close the run: {abandon_command(run.run)}",
         )
     run.record("verified", {"states": _digest(context)})
 

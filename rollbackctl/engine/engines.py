@@ -36,6 +36,8 @@ class Engine:
 
     def __str__(self) -> str:
         """Return one line for a person."""
+        if self.generation < 0:
+            return f"{self.host}: {self.standing}"
         return f"{self.host} pid {self.pid}: {self.standing} (generation {self.generation})"
 
 
@@ -46,7 +48,7 @@ def engines(root: Path, model_dir: str, host: str) -> tuple[Engine, ...]:
         generation = read_serving(folder).generation
     except BotCoreError:
         return (
-            Engine("all hosts", 0, -1, f"unknown, {model_dir}/serving.json cannot be read: they cannot score either"),
+            Engine("on all hosts", 0, -1, f"unknown: {model_dir}/serving.json cannot be read, so they cannot score"),
         )
     return tuple(Engine(a.host, a.pid, a.generation, _standing(a, generation, host)) for a in read_acks(folder))
 

@@ -1,6 +1,6 @@
 """From a rollback plan and an observation to a plan: nothing here reads or writes anything."""
 
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,12 @@ from pydantic import JsonValue
 from bot_core.foundation.frozen import frozen
 from rollbackctl.core.address import Address
 from rollbackctl.core.checkpoint import beneath
+from rollbackctl.core.commands import release_command, stored_plan
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.core.facts import Facts, Pinned
 from rollbackctl.core.gate import Verdict
-from rollbackctl.core.observation import HoldFact, Observation
+from rollbackctl.core.observation import HoldFact, Observation, RunFact
 from rollbackctl.core.plan import PHASES, Change, Phase, Plan
 from rollbackctl.core.planner import is_settled, make_changes, make_steps, simulate, stays_on_undo
 from rollbackctl.core.state import State, content_id
@@ -77,8 +78,10 @@ class Planner:
             trigger=_trigger(facts, observation),
             left_alone=facts.left_alone,
             undo=_undo_preview(changes, facts.withdrawn),
-            diagnostics=_diagnostics(spec, observation, self.registry, base, settled=settled),
+            diagnostics=_diagnostics(spec, observation, self.registry, base),
             settled_by=earlier.run if settled and earlier else None,
+            obstacles=() if settled else tuple(_obstacles(spec, observation)),
+            continues=None if settled else _continued(spec, observation),
         )
 
     def judge(
@@ -192,7 +195,7 @@ def _hold_words(hold: HoldFact, incident: str | None, base: Container[Address]) 
     if hold.incidents - {None, incident}:
         word = "this plan may not touch it"
     elif Address.parse(hold.address) not in base:
-        word = "this plan does not move it, and it stays held until: rollbackctl hold --release"
+        word = f"this plan does not move it, and it stays held until: {release_command(incident)}"
     holders = " and ".join(f"{holder.run} for {holder.incident or 'no incident'}" for holder in hold.holders)
     return f"held by {holders}; {word}"
 
@@ -243,22 +246,41 @@ def names_of(version: Pinned) -> frozenset[str]:
     return frozenset({version.version, version.sha256, version.canonical, version.source} - {""})
 
 
-def _diagnostics(
-    spec: Spec, observation: Observation, registry: Registry, base: Container[Address], *, settled: bool
-) -> tuple[str, ...]:
+def _unfinished(observation: Observation) -> RunFact | None:
+    return next((run for run in observation.runs if run.status == "unfinished"), None)
+
+
+def _continued(spec: Spec, observation: Observation) -> str | None:
+    """The unfinished run that applying this rollback plan continues."""
+    run = _unfinished(observation)
+    is_own = run is not None and run.spec_digest == content_id(spec.to_json()) and run.operation == "rollback"
+    return run.run if run is not None and is_own else None
+
+
+def _obstacles(spec: Spec, observation: Observation) -> Iterator[str]:
+    """What `apply` refuses the plan for, as the commands that end it."""
+    incident, run = spec.metadata.incident, _unfinished(observation)
+    others = {name for hold in observation.holds for name in hold.incidents} - {None, incident}
+    if run is not None and _continued(spec, observation) is None:
+        others -= {run.incident}
+        if run.operation == "rollback" and run.incident != incident:
+            yield f"rollbackctl apply {stored_plan(run.run)}   (the run of {run.incident} comes first)"
+        else:
+            yield f"rollbackctl abandon {run.run} --reason TEXT"
+    yield from (f"{release_command(name)}   (if {name} is over)" for name in sorted(filter(None, others)))
+
+
+def _diagnostics(spec: Spec, observation: Observation, registry: Registry, base: Container[Address]) -> tuple[str, ...]:
     incident = spec.metadata.incident
     notes = list(absent_notes(spec, observation))
     words = {hold.address: _hold_words(hold, incident, base) for hold in observation.holds}
     for whom, group in groupby(sorted(observation.holds, key=lambda h: words[h.address]), lambda h: words[h.address]):
         notes.append(f"{whom}: {', '.join(hold.address for hold in group)}")
-    if settled and any(hold.incident in (None, incident) for hold in observation.holds):
-        notes.append("the holds are still in place; release them: rollbackctl hold --release")
-    unfinished = next((run for run in observation.runs if run.status == "unfinished"), None)
+    unfinished = _unfinished(observation)
     if unfinished is not None:
-        close = f"rollbackctl abandon {unfinished.run} --reason TEXT"
-        advice = "apply continues it as it was planned, not as shown here"
-        if unfinished.spec_digest != content_id(spec.to_json()):
-            advice = f"it was made from another plan; close it first: {close}"
+        advice = "it was made from another plan, and this one cannot be applied before it is ended"
+        if _continued(spec, observation):
+            advice = "apply continues it as it was planned, not as shown here"
         notes.append(f"run {unfinished.run} is unfinished; {advice}")
     malformed = observation.journal.malformed
     if malformed:

@@ -1,6 +1,6 @@
 """Names of the workspace that lead to a quarantined model: a hold is not released while there are any."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from rollbackctl.core.address import Address
 from rollbackctl.core.errors import GateBlockedError
 from rollbackctl.core.state import State, state_json
 from rollbackctl.engine.search import canonical, find_manifests
+
+_ACTIVE = "active version"
 
 
 def refuse_quarantined(root: Path, serving: Address, beneath: State | None) -> None:
@@ -28,7 +30,7 @@ def refuse_quarantined(root: Path, serving: Address, beneath: State | None) -> N
     if not fields["attached"]:
         return
     manifests = find_manifests(root)
-    quarantined = {item.sha256 for path in manifests for item in read_quarantines(root / path)}
+    quarantined = _digests(root, manifests)
     served = {
         f"{serving}: served model {name}": f"{serving.name}/artifacts/{model['sha256']}.json"
         for name, model in fields["models"].items()
@@ -38,13 +40,29 @@ def refuse_quarantined(root: Path, serving: Address, beneath: State | None) -> N
     if found:
         raise GateBlockedError(
             "\n".join(["it would put a quarantined model back to work", *(f"  {place}" for place in found)]),
-            hint="stay held, and make a plan that restores a good version: rollbackctl plan PLAN",
+            hint="stay held; a plan that restores a good version leads on: rollbackctl status",
         )
+
+
+def quarantined_repositories(root: Path, manifests: Mapping[str, Manifest]) -> tuple[str, ...]:
+    """Return the repositories whose active version is a quarantined model."""
+    quarantined = _digests(root, manifests)
+    return tuple(
+        path
+        for path, manifest in manifests.items()
+        for label, file in (_names(path, manifest) if quarantined else ())
+        if label.startswith(f"{path}: {_ACTIVE} (") and canonical(root, file) in quarantined
+    )
+
+
+def _digests(root: Path, manifests: Iterable[str]) -> set[str]:
+    """What is quarantined anywhere in the workspace."""
+    return {item.sha256 for path in manifests for item in read_quarantines(root / path)}
 
 
 def _names(path: str, manifest: Manifest) -> Iterator[tuple[str, str]]:
     """What the active version and each alias lead to, as files."""
-    names = {"active version": manifest.active} | {f"alias {alias}": alias for alias in manifest.aliases}
+    names = {_ACTIVE: manifest.active} | {f"alias {alias}": alias for alias in manifest.aliases}
     for label, name in names.items():
         try:
             version = manifest.version_of(name)

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from bot_core.foundation.frozen import replace
 from rollbackctl.core.address import Address
+from rollbackctl.core.commands import release_command
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import LockedError, PartlyHeldError, UsageError
 from rollbackctl.core.observation import HoldFact, RunFact
@@ -55,7 +56,8 @@ def _release(session: Session, spec: Spec | None, incident: str | None, name_hol
     fact = history.unfinished
     if incident is None and len(incidents := {name for hold in history.holds for name in hold.incidents}) > 1:
         names = ", ".join(sorted(map(str, incidents)))
-        raise UsageError(f"several incidents hold: {names}", hint="rollbackctl hold --release --incident ID")
+        commands = (release_command(name) for name in sorted(filter(None, incidents)))
+        raise UsageError(f"several incidents hold: {names}", hint="\n".join(commands))
     ended = {hold.address: _ended(hold, incident, fact) for hold in history.holds}
     history = replace(history, holds=tuple(hold for hold in history.holds if ended[hold.address]))
     if fact is not None and not history.holds:

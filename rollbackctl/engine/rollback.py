@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from bot_core.foundation.frozen import frozen, replace
+from rollbackctl.core.commands import release_command
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import InvalidInputError, LockedError, StalePlanError
 from rollbackctl.core.gate import Answer
@@ -183,7 +184,7 @@ def _require_gates(document: PlanDocument, phases: tuple[Phase, ...], spec: Spec
         verdict for verdict in document.verdicts if verdict.guards in phases and verdict.answer is not Answer.PASS
     ]
     if blocking:
-        error = blocked(blocking[0].guards, blocking, begun=False)
+        error = blocked(blocking[0].guards, blocking, held_by=None)
         error.hint = (
             f"nothing was changed; to stop the bad model now: rollbackctl hold --incident {spec.metadata.incident}"
         )
@@ -202,8 +203,8 @@ def refuse_foreign_holds(history: History, incident: str | None) -> None:
                 raise LockedError(
                     f"{hold.address} is held for {holder.incident} by {holder.by} since {holder.since} "
                     f"(run {holder.run})",
-                    hint=f"make the plan for {holder.incident}; or, if that incident is over, let go of it: "
-                    f"rollbackctl hold --release --incident {holder.incident}",
+                    hint=f"if {holder.incident} is over, let go of it: {release_command(holder.incident)}\n"
+                    "else it comes first: rollbackctl status",
                 )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,7 +18,8 @@ from rollbackctl.engine.registry import load_registry
 from rollbackctl.engine.workspace import read_spec
 from rollbackctl.spec.document import Policy
 
-_AGAIN = "make it again: rollbackctl plan PLAN --out FILE"
+_AGAIN = "make it again from its YAML: rollbackctl plan YAML --out FILE"
+_OBSERVE = "observe on the host: rollbackctl observe PLAN --out"
 
 
 def write_outside(path: Path, data: bytes) -> None:
@@ -51,7 +53,7 @@ def load_document(path: Path, shown: str, policy: Policy | None = None) -> PlanD
     Raises:
         InvalidInputError: It is none, was edited, or belongs to a later format.
     """
-    value = _read(path, shown)
+    value = _read(path, shown, _AGAIN)
     try:
         return read_document(value, load_registry(policy or Policy()).states)
     except (ValueError, ValidationError) as error:
@@ -64,7 +66,7 @@ def plan_from_world(plan: Path, world: Path, clock: Callable[[], datetime], show
     Raises:
         InvalidInputError: The plan or the observation cannot be read, or they are not of the same files.
     """
-    value = _read(world, world.name)
+    value = _read(world, world.name, f"{_OBSERVE} {quote(world.name)}")
     try:
         observation = Observation.model_validate(value)
         policy = Policy.model_validate_json(encode_json(observation.policy))
@@ -72,16 +74,16 @@ def plan_from_world(plan: Path, world: Path, clock: Callable[[], datetime], show
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise InvalidInputError(
-            f"{world.name}: {place}: {first['msg']}", hint="observe again, on the host: rollbackctl observe --out FILE"
+            f"{world.name}: {place}: {first['msg']}", hint=f"{_OBSERVE} {quote(world.name)}"
         ) from error
     registry = load_registry(policy)
     timestamp = clock().astimezone(UTC).replace(microsecond=0).isoformat()
     return Planner(registry, policy).make(read_spec(plan, registry, shown), observation, timestamp)
 
 
-def _read(path: Path, shown: str) -> dict[str, Any]:
+def _read(path: Path, shown: str, hint: str) -> dict[str, Any]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InvalidInputError(f"{shown} cannot be read: {error.strerror}", hint=_AGAIN) from error
+        raise InvalidInputError(f"{shown} cannot be read: {error.strerror}", hint=hint) from error
     return parse_object(data, shown)

@@ -26,17 +26,7 @@ def reports_of_plan(session: Session, spec: Spec, role: str) -> tuple[str, ...]:
     Raises:
         UsageError: No report of the plan waits for the role; those it waits for are named.
     """
-    fact = find_run(session, spec)
-    if fact is not None:
-        document, _ = read_run(session.store, fact.run, session.workspace.registry.states)
-        pinned = document.plan.facts["pinned"]
-    else:
-        pinned = session.plan(spec).plan.facts["pinned"]
-    roles = required_roles(spec, session.workspace.policy)
-    reports = [report for report in observe_reports(session.workspace.root) if report.path in pinned]  # type: ignore[operator]
-    open_roles = {
-        report.path: [name for name, _ in undecided(report.sign_off, roles, settled=SETTLED)] for report in reports
-    }
+    open_roles = _open_roles(session, spec)
     wanted = tuple(sorted(path for path, names in open_roles.items() if normalize_role(role) in names))
     if not wanted:
         waiting = sorted({name for names in open_roles.values() for name in names})
@@ -45,6 +35,24 @@ def reports_of_plan(session: Session, spec: Spec, role: str) -> tuple[str, ...]:
             hint=f"it waits for: {', '.join(waiting)}" if waiting else "every role has decided: rollbackctl apply PLAN",
         )
     return wanted
+
+
+def still_owing(session: Session, spec: Spec) -> set[str]:
+    """Return the roles that a plan, or its unfinished run, still waits for."""
+    return {role for roles in _open_roles(session, spec).values() for role in roles}
+
+
+def _open_roles(session: Session, spec: Spec) -> dict[str, list[str]]:
+    """The roles that have not settled a report of the plan, by report."""
+    fact = find_run(session, spec)
+    if fact is not None:
+        document, _ = read_run(session.store, fact.run, session.workspace.registry.states)
+        pinned = document.plan.facts["pinned"]
+    else:
+        pinned = session.plan(spec).plan.facts["pinned"]
+    roles = required_roles(spec, session.workspace.policy)
+    reports = [report for report in observe_reports(session.workspace.root) if report.path in pinned]  # type: ignore[operator]
+    return {report.path: [name for name, _ in undecided(report.sign_off, roles, settled=SETTLED)] for report in reports}
 
 
 def find_reports(session: Session, names: Iterable[str], cwd: Path) -> tuple[str, ...]:

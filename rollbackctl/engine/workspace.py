@@ -62,7 +62,8 @@ class Workspace:
         try:
             _ = self.registry
         except (RollbackError, BotCoreError) as error:
-            return replace(self, given_policy=Policy()), f"the policy is not used: {error}"
+            details = "; ".join(map(str, getattr(error, "problems", ()))) or str(error)
+            return replace(self, given_policy=Policy()), f"the policy is not used: {details}"
         return self, ""
 
     @cached_property

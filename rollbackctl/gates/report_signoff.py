@@ -31,9 +31,9 @@ class ReportSignoff:
             report = reports.get(path)
             name = path.removeprefix(_ROOT)
             if report is None:
-                broken.append(f"{name}   is gone")
+                broken.append(f"{path} is gone: put it back")
             elif report.error:
-                broken.append(f"{name}   cannot be read: {report.error}")
+                broken.append(f"{path} cannot be read, mend it: {report.error}")
             elif open_roles := undecided(report.sign_off, roles, settled=SETTLED):
                 owed.update(role for role, _ in open_roles)
                 waiting.append(f"{name}   {', '.join(f'{role} {status}' for role, status in open_roles)}")
@@ -47,7 +47,7 @@ class ReportSignoff:
         later = later_reports(case.observation, case.facts.cutoff)
         new = f"; {len(later)} new since the plan" if later else ""
         if broken:
-            return f"{broken} reports cannot be read{new}"
+            return f"{broken} report{'s' * (broken != 1)} cannot be read{new}"
         if not waiting:
             return f"{len(case.facts.pinned)} reports settled{new}"
         order = sorted(owed.items(), key=lambda item: (-item[1], item[0]))

@@ -7,7 +7,7 @@ from rollbackctl.core.observation import HoldFact, RunFact
 from rollbackctl.core.report import Report
 from rollbackctl.render.escape import plain
 from rollbackctl.render.run import NO_ENGINES, render_holds
-from rollbackctl.render.text import shown
+from rollbackctl.render.text import one_below_another, shown
 
 
 def render_hold(
@@ -16,7 +16,8 @@ def render_hold(
     problems: Iterable[str],
     exposure: Iterable[str],
     engines: Sequence[str],
-    absent: Iterable[str] = (),
+    absent: Iterable[str],
+    leads: Iterable[str],
 ) -> str:
     """Return what is held, what could not be, and what is still open in the market."""
     head = f"Held by run {plain(report.run)}." if report else "Already held; nothing was changed."
@@ -34,9 +35,7 @@ def render_hold(
         lines += ["Open exposure", *open_lines]
     lines += ["Engines", *(f"  {plain(engine)}" for engine in engines)] if engines else [f"Engines   {NO_ENGINES}"]
     lines.append("This tool closes no position and cancels no order.")
-    incident = next((hold.incident for hold in holds if hold.incident), None)
-    plan = f"a plan of {plain(incident)} takes the hold over" if incident else "a plan takes the hold over"
-    lines += [f"Next: rollbackctl plan PLAN   ({plan})", "      rollbackctl hold --release   (puts back what was)"]
+    lines += one_below_another(leads)
     return "\n".join(lines) + "\n"
 
 
@@ -61,12 +60,12 @@ def render_undo(document: PlanDocument) -> str:
     return "\n".join(lines) + "\n"
 
 
-def render_abandoned(fact: RunFact, holds: Sequence[HoldFact]) -> str:
+def render_abandoned(fact: RunFact, holds: Sequence[HoldFact], leads: Iterable[str]) -> str:
     """Return what is left of an abandoned run."""
     lines = [f"Run {plain(fact.run)} is closed as abandoned (begun by {plain(fact.by)} at {shown(fact.at)})."]
     if holds:
         lines += ["Its holds stay, and the next plan of the incident takes them over:", *render_holds(holds)]
-        lines.append("Next: rollbackctl plan PLAN, or put back what was: rollbackctl hold --release")
     else:
-        lines.append("Nothing is held.  Next: rollbackctl status")
+        lines.append("Nothing is held.")
+    lines += one_below_another(leads)
     return "\n".join(lines) + "\n"

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
+from rollbackctl.core.commands import stored_plan
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.gate import Answer, Verdict
 from rollbackctl.core.plan import PHASES, Action, Phase, Step
@@ -184,6 +185,9 @@ def _next(document: PlanDocument, plan_path: str) -> Iterator[str]:
         incident = document.plan.incident
         option = f" --incident {_argument(incident)}" if incident else ""
         text, commands = "stop the model now, mend what blocks, plan again.", [f"rollbackctl hold{option}"]
+    elif document.obstacles:
+        text = "apply is refused until this is done; then plan again."
+        commands = [_command(line) for line in document.obstacles[:_SHOWN_ROLES]]
     elif blocking:
         stop = _first(blocking).value
         text, commands = f"mend what blocks, plan again; apply would hold and stop before {stop}.", []
@@ -199,7 +203,8 @@ def _next(document: PlanDocument, plan_path: str) -> Iterator[str]:
     yield ""
     yield "```sh"
     yield from commands
-    yield f"rollbackctl plan {plan}" if blocking else f"rollbackctl apply {plan}"
+    continued = _argument(stored_plan(document.continues)) if document.continues else plan
+    yield f"rollbackctl plan {plan}" if blocking or document.obstacles else f"rollbackctl apply {continued}"
     yield "```"
 
 
@@ -326,6 +331,10 @@ def _text(value: Mapping[str, JsonValue], *path: str) -> str | None:
 def _argument(text: str) -> str:
     """Quote a name for the command that a reader will copy into a shell."""
     return fenced(shlex.quote(clip(plain(text), _NAME_CHARS)))
+
+
+def _command(line: str) -> str:
+    return fenced(clip(plain(line.replace("   (", "   # (", 1)), 2 * _NAME_CHARS))
 
 
 def _name(text: str) -> str:

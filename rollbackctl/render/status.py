@@ -2,51 +2,38 @@
 
 from collections.abc import Iterator
 
+from rollbackctl.core.gate import Answer
 from rollbackctl.core.report import Report
 from rollbackctl.core.status import Status
 from rollbackctl.render.escape import plain
 from rollbackctl.render.run import NO_ENGINES, render_holds
-from rollbackctl.render.text import shown
+from rollbackctl.render.text import one_below_another, shown
 
 
 def render(status: Status) -> str:
-    """Return the screen; the next command is its last line."""
+    """Return the screen; the commands that lead on are its last lines."""
     lines = [*_serving(status), "", *_holds(status), *_engines(status), "", *_runs(status)]
     lines += [f"Problem   {plain(problem)}" for problem in status.problems]
     if status.holder:
         lines.append(f"Working now   {plain(status.holder)}")
-    lines.append(f"Next: {next_command(status)}")
+        return "\n".join([*lines, "Next: rollbackctl status   (somebody is at work)"]) + "\n"
+    lines += one_below_another(status.leads)
     return "\n".join(lines) + "\n"
-
-
-def next_command(status: Status) -> str:
-    """Return the command that leads on from here."""
-    if status.holder:
-        return "rollbackctl status   (somebody is at work)"
-    if status.unfinished is not None:
-        fact, report = status.unfinished
-        if fact.operation != "rollback":
-            commands = {"hold": "rollbackctl hold", "release": "rollbackctl hold --release"}
-            return commands.get(fact.operation, f"rollbackctl undo {plain(fact.run)} --yes")
-        waits = sorted({role for verdict in report.checkpoint.waiting for role in verdict.waits_for})
-        if waits:
-            return f"rollbackctl sign-off --plan PLAN --role {plain(waits[0])} …, then: rollbackctl apply PLAN"
-        return "rollbackctl apply PLAN"
-    if status.holds:
-        return "rollbackctl plan PLAN, or put back what was: rollbackctl hold --release"
-    return "nothing is held or unfinished; for an incident: rollbackctl init, then rollbackctl plan PLAN"
 
 
 def _serving(status: Status) -> Iterator[str]:
     state = "attached" if status.attached else "detached: nothing scores"
+    if status.attached is None:
+        state = "unknown, and nothing scores: see Problem"
     yield f"Serving   {state}"
     for name, (version, digest) in sorted(status.models.items()):
         default = "   default" if name == status.default_model else ""
         yield f"  {plain(name)}   {plain(version)}   sha256 {shown(digest)}{default}"
-    if not status.models:
+    if not status.models and status.attached is not None:
         yield "  no model is loaded by name"
     for path, active in sorted(status.active.items()):
-        yield f"Active    {plain(str(active))}   {plain(path)}"
+        remark = "   quarantined" if path in status.quarantined else ""
+        yield f"Active    {plain(str(active))}   {plain(path)}{remark}"
 
 
 def _holds(status: Status) -> Iterator[str]:
@@ -66,8 +53,10 @@ def _runs(status: Status) -> Iterator[str]:
     if status.unfinished is not None:
         fact, report = status.unfinished
         yield f"Unfinished   {plain(fact.run)}   {fact.operation} {plain(fact.name)} for {plain(str(fact.incident))}"
-        yield f"  {_position(report)}; {report.verdict}; begun by {plain(fact.by)} at {shown(fact.at)}"
-        yield from (f"  waits for {v.gate}: {plain(v.summary)}" for v in report.checkpoint.waiting)
+        yield f"  {_position(report)}; {status.verdict}; begun by {plain(fact.by)} at {shown(fact.at)}"
+        for verdict in status.waiting:
+            yield f"  waits for {verdict.gate}: {plain(verdict.summary)}"
+            yield from (f"    {plain(reason)}" for reason in verdict.reasons if verdict.answer is Answer.BLOCK)
     if status.last is not None:
         yield f"Last run     {plain(status.last.run)}   {status.last.operation}, {status.last.status}"
 

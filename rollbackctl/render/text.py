@@ -6,9 +6,10 @@ from itertools import groupby
 from shlex import quote
 from typing import Any
 
+from rollbackctl.core.commands import sign_off_commands, stored_plan
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.gate import Answer, Verdict
-from rollbackctl.core.plan import Action, Phase, Step
+from rollbackctl.core.plan import PHASES, Action, Phase, Plan, Step
 from rollbackctl.core.state import PLACEHOLDER, state_json
 from rollbackctl.core.target import Candidate
 from rollbackctl.render.escape import plain
@@ -37,7 +38,7 @@ def render(document: PlanDocument, *, plan_path: str = "PLAN", paint: Paint = un
         list(_head(document)),
         list(_gates(document.verdicts, paint)),
         list(_target(document.candidates)),
-        ["Steps", *_steps(document.plan.steps, paint)],
+        ["Steps", *_steps(document.plan, paint)],
         [*_left_alone(document), *_undo(document)],
         [f"Note   {plain(note)}" for note in document.diagnostics],
         [summary(document), *next_lines(document, plan_path)],
@@ -67,14 +68,20 @@ def next_lines(document: PlanDocument, plan_path: str) -> list[str]:
     hard = [verdict for verdict in blocking if verdict.answer is Answer.BLOCK]
     if any(verdict.guards is Phase.SECURE for verdict in hard):
         return [f"Next: mend what blocks; stop the model now:  rollbackctl hold --incident {document.plan.incident}"]
+    if document.obstacles:
+        return list(one_below_another([*document.obstacles, f"rollbackctl plan {quote(plan_path)}"]))
     if hard:
         return ["Next: mend what blocks, then plan again; apply would hold and wait before it"]
-    lines = [
-        f"rollbackctl sign-off --plan {plan_path} --role {quote(plain(role))} --status STATUS --by NAME"
-        for role in sorted({role for verdict in blocking for role in verdict.waits_for})
-    ]
-    lines.append(f"rollbackctl apply {plan_path}" + ("   (holds now, waits before the release)" if blocking else ""))
-    return ["Next: " + lines[0], *(f"      {line}" for line in lines[1:])]
+    lines = sign_off_commands(plan_path, {role for verdict in blocking for role in verdict.waits_for})
+    path = stored_plan(document.continues) if document.continues else plan_path
+    lines.append(f"rollbackctl apply {quote(path)}" + ("   (holds now, waits before the release)" if blocking else ""))
+    return list(one_below_another(lines))
+
+
+def one_below_another(commands: Iterable[str]) -> Iterator[str]:
+    """Yield commands, one below the other, the next one first."""
+    for index, command in enumerate(commands):
+        yield f"{'' if index else 'Next:':<5} {plain(command)}"
 
 
 def _no_changes(document: PlanDocument) -> Iterator[str]:
@@ -134,9 +141,14 @@ def _target(candidates: Iterable[Candidate]) -> Iterator[str]:
             yield f"  {', '.join(names)}  {word}"
 
 
-def _steps(steps: Iterable[Step], paint: Paint) -> Iterator[str]:
-    for phase, group in groupby(steps, key=lambda step: step.phase):
+def _steps(plan: Plan, paint: Paint) -> Iterator[str]:
+    checks = [Phase.CHECK] if plan.checks else []
+    groups = {phase: list(group) for phase, group in groupby(plan.steps, key=lambda step: step.phase)}
+    for phase in sorted({*groups, *checks}, key=PHASES.index):
+        group = groups.get(phase, [])
         yield f"  {phase.value}"
+        if phase is Phase.CHECK:
+            yield f"    {plain(', '.join(plan.checks))}"
         for step in group:
             sign = SIGNS[step.action]
             until = "   until release" if phase is Phase.HOLD else ""

@@ -93,6 +93,8 @@ def plan_schema() -> Schema:
         "undo": _list(_record({"address": _ref("address"), "stays": _TEXT})),
         "diagnostics": _list(_TEXT),
         "settled_by": {**_TEXT_OR_NULL, "description": "The run after which nothing is left to do."},
+        "obstacles": {**_list(_TEXT), "description": "Commands without which `apply` refuses the plan."},
+        "continues": {**_TEXT_OR_NULL, "description": "The unfinished run that `apply` continues."},
     }
     head = {"$schema": _DIALECT, "title": "Plan", "description": "A computed plan, as it is shown, saved and applied."}
     return head | _record(properties) | {"$defs": _plan_definitions()}

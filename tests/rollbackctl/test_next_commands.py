@@ -47,7 +47,8 @@ def test_a_plan_says_whether_apply_continues_the_unfinished_run(waiting: Operato
     answer = waiting.call("plan", PLAN_FILE)
 
     assert answer.code == 0
-    assert f"it was made from another plan; close it first: rollbackctl abandon {run} --reason TEXT" in answer.out
+    assert "it was made from another plan, and this one cannot be applied before it is ended" in answer.out
+    assert f"\nNext: rollbackctl abandon {run} --reason TEXT\n      rollbackctl plan {PLAN_FILE}\n" in answer.out
 
 
 def test_a_finished_run_is_not_abandoned_but_led_back(waiting: Operator) -> None:

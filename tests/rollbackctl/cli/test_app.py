@@ -88,7 +88,11 @@ def test_results_go_to_stdout_and_everything_else_to_stderr(operator: Operator) 
     answer = operator.call("plan", "plans/inc.yaml", "--out", "plan.json")
 
     assert answer.out.startswith("Rollback INC-2025-1117")
-    assert answer.err == "saved as plan.json; apply it as it is: rollbackctl apply plan.json\n"
+    assert answer.err == (
+        "engines: none has acknowledged serving.json; "
+        "an engine that is older than this file does not obey it: stop it\n"
+        "saved as plan.json; apply it as it is: rollbackctl apply plan.json\n"
+    )
 
 
 def test_a_saved_plan_is_shown_again_word_for_word(operator: Operator) -> None:

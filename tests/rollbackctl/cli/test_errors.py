@@ -32,7 +32,7 @@ def _plan(operator: Operator, body: str) -> None:
             "plans/none.yaml cannot be read: No such file or directory",
             "rollbackctl init",
         ),
-        (["show", "plans/none.json"], 8, "plans/none.json cannot be read", "rollbackctl plan PLAN --out FILE"),
+        (["show", "plans/none.json"], 8, "plans/none.json cannot be read", "rollbackctl plan YAML --out FILE"),
         (["show", "plans/inc.yaml"], 8, "plans/inc.yaml", ""),
         (["report", "1999"], 8, "there is no run 1999", "rollbackctl runs"),
         (["undo", "1999", "--yes"], 8, "there is no run 1999", "rollbackctl runs"),
@@ -236,7 +236,7 @@ def test_a_saved_plan_that_was_edited_is_refused(operator: Operator, change, pro
 
     assert answer.code == 8
     assert f"plan.json: {problem}" in answer.err
-    assert "rollbackctl plan PLAN --out FILE" in answer.err
+    assert "rollbackctl plan YAML --out FILE" in answer.err
 
 
 def test_a_full_disk_is_said_and_the_same_command_goes_on(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,8 +82,8 @@ def test_a_report_that_is_not_pinned_is_not_waited_for() -> None:
 def test_a_pinned_report_that_is_gone_blocks() -> None:
     verdict = judge(settled("a"))
 
-    assert (verdict.answer, verdict.summary) == (Answer.BLOCK, "1 reports cannot be read")
-    assert verdict.reasons == ("drift/b.json   is gone",)
+    assert (verdict.answer, verdict.summary) == (Answer.BLOCK, "1 report cannot be read")
+    assert verdict.reasons == ("audit/ai_decision/drift/b.json is gone: put it back",)
 
 
 def test_a_pinned_report_that_cannot_be_read_blocks_even_when_others_are_waited_for() -> None:
@@ -92,7 +92,10 @@ def test_a_pinned_report_that_cannot_be_read_blocks_even_when_others_are_waited_
     verdict = judge(settled("a", risk="pending"), broken)
 
     assert verdict.answer is Answer.BLOCK
-    assert verdict.reasons == ("drift/b.json   cannot be read: line 3: not JSON", "drift/a.json   risk pending")
+    assert verdict.reasons == (
+        "audit/ai_decision/drift/b.json cannot be read, mend it: line 3: not JSON",
+        "drift/a.json   risk pending",
+    )
     assert verdict.waits_for == {"risk": 1}
 
 
@@ -102,7 +105,7 @@ def test_alerts_that_came_later_are_shown_and_not_waited_for() -> None:
 
     assert judge(settled("a"), settled("b"), later, quiet).summary == "2 reports settled; 1 new since the plan"
     assert judge(settled("a", risk="pending"), settled("b"), later).summary.endswith("risk 1; 1 new since the plan")
-    assert judge(settled("a"), later).summary == "1 reports cannot be read; 1 new since the plan"
+    assert judge(settled("a"), later).summary == "1 report cannot be read; 1 new since the plan"
 
 
 def test_without_a_cut_off_or_a_time_nothing_is_later() -> None:
