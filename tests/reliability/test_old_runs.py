@@ -11,15 +11,15 @@ from rollbackctl import VERSION
 from tests.harness import NOW, PLAN, SAVED, STEPS, Site, names
 from tests.reliability.write_old_runs import CASES, OLD_RUNS, PUBLIC, restore
 
-WRITTEN = [path for version in sorted(OLD_RUNS.iterdir()) for path in sorted(version.iterdir())]
+WRITTEN = [path for version in sorted(OLD_RUNS.iterdir()) for path in sorted(version.glob("*.json"))]
 ENDS = ("ai_model_rollback_requested", "ai_model_rollback_completed")
 
 
 def of(*cases: str) -> pytest.MarkDecorator:
     """Those cases of every version that has them."""
-    written = [path for path in WRITTEN if path.name in cases]
-    assert {path.name for path in written} == set(cases)
-    return pytest.mark.parametrize("written", written, ids=lambda path: f"{path.parent.name}-{path.name}")
+    written = [path for path in WRITTEN if path.stem in cases]
+    assert {path.stem for path in written} == set(cases)
+    return pytest.mark.parametrize("written", written, ids=lambda path: f"{path.parent.name}-{path.stem}")
 
 
 def statuses(site: Site) -> list[str]:
@@ -38,7 +38,7 @@ def assert_rolled_back(site: Site) -> None:
 
 
 def test_the_present_version_has_left_every_case() -> None:
-    found = {path.name for path in (OLD_RUNS / VERSION).iterdir()} if (OLD_RUNS / VERSION).exists() else set()
+    found = {path.stem for path in (OLD_RUNS / VERSION).glob("*.json")}
 
     assert found == CASES.keys(), "write them before the release: python -m tests.reliability.write_old_runs"
 
@@ -48,7 +48,7 @@ def instants_apart(path: Path) -> str:
     return re.sub(r'"updated_at": "[^"]*"', "", path.read_text())
 
 
-@pytest.mark.parametrize("written", WRITTEN, ids=lambda path: f"{path.parent.name}-{path.name}")
+@pytest.mark.parametrize("written", WRITTEN, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_old_run_is_shown_and_looking_changes_nothing(written: Path, tmp_path: Path) -> None:
     site = restore(written, tmp_path / "ws")
     before = {path: path.read_bytes() for path in site.root.rglob("*") if path.is_file()}
@@ -74,7 +74,7 @@ def test_after_an_old_run_that_ended_there_is_nothing_to_do(written: Path, tmp_p
 def test_an_old_unfinished_run_is_continued_to_its_end(written: Path, tmp_path: Path) -> None:
     site = restore(written, tmp_path / "ws")
     assert statuses(site) == ["unfinished"]
-    if written.name == "waiting":
+    if written.stem == "waiting":
         site.sign()
 
     assert "verified" in site.ok("apply", PLAN, "--yes").out

@@ -2,10 +2,12 @@
 
 Usage, once for each release, before it: python -m tests.reliability.write_old_runs
 
-It writes `old_runs/<version>/<case>/`: what differs from the public workspace, in `files`, and what is gone, in `gone`.
-Never write those of an earlier version again: they are what people have on their disks.
+It writes `old_runs/<version>/<case>.json`, the digest of each file of the workspace by its path, and the bytes that are
+not in the public workspace under their digest. Those of an earlier version are never written again: they are what
+people have on their disks.
 """
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from bot_core.foundation.digest import sha256_hex
 from rollbackctl import VERSION
 from tests.faults import Crash, count_acts, crashing
 from tests.harness import INCIDENT, NOW, PLAN, SAVED, STEPS, STORE, TESTS, Site
@@ -95,14 +98,14 @@ CASES: dict[str, Callable[[Site], None]] = {
 }
 
 
-def restore(written: Path, root: Path) -> Site:
+def restore(case: Path, root: Path) -> Site:
     """Return the workspace that a case was written from."""
-    shutil.copytree(PUBLIC, root)
-    shutil.copytree(written / "files", root, dirs_exist_ok=True)
-    for name in (written / "gone").read_text().splitlines():
-        (root / name).unlink()
+    public = {sha256_hex(data): data for data in _files(PUBLIC).values()}
+    for name, digest in json.loads(case.read_bytes()).items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(public[digest] if digest in public else (case.parent / "bytes" / digest).read_bytes())
     if (root / STORE).exists():
-        (root / STORE).chmod(0o700)  # git keeps no modes
+        (root / STORE).chmod(0o700)
     return Site(root, NOW + timedelta(hours=1), HOST)
 
 
@@ -110,24 +113,27 @@ def main() -> None:
     """Write every case of the present version."""
     version = OLD_RUNS / VERSION
     shutil.rmtree(version, ignore_errors=True)
+    (version / "bytes").mkdir(parents=True)
     for name, case in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
             root = Path(shutil.copytree(PUBLIC, Path(folder) / "ws"))
             (root / PLAN).parent.mkdir()
             (root / PLAN).write_text(_SPEC)
             case(Site(root, NOW, HOST))
-            _write(root, version / name)
-        print(f"wrote {version / name}")
+            _write(root, version / f"{name}.json")
+        print(f"wrote {version / name}.json")
 
 
-def _write(root: Path, written: Path) -> None:
-    files = {path.relative_to(root): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
-    for name, data in files.items():
-        if not (PUBLIC / name).is_file() or (PUBLIC / name).read_bytes() != data:
-            (written / "files" / name).parent.mkdir(parents=True, exist_ok=True)
-            (written / "files" / name).write_bytes(data)
-    public = (path.relative_to(PUBLIC) for path in sorted(PUBLIC.rglob("*")) if path.is_file())
-    (written / "gone").write_text("".join(f"{name}\n" for name in public if name not in files))
+def _write(root: Path, case: Path) -> None:
+    public, files = {sha256_hex(data) for data in _files(PUBLIC).values()}, _files(root)
+    for data in files.values():
+        if (digest := sha256_hex(data)) not in public:
+            (case.parent / "bytes" / digest).write_bytes(data)
+    case.write_text(json.dumps({name: sha256_hex(data) for name, data in files.items()}, indent=1) + "\n")
+
+
+def _files(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
 if __name__ == "__main__":
