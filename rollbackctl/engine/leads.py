@@ -9,7 +9,7 @@ from shlex import quote
 from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.safe_file import list_inside, read_inside_or_none
 from rollbackctl.core.address import Address
-from rollbackctl.core.commands import release_command, sign_off_commands, stored_plan
+from rollbackctl.core.commands import abandon_command, release_command, sign_off_commands, stored_plan
 from rollbackctl.core.errors import RollbackError
 from rollbackctl.core.observation import HoldFact, RunFact
 from rollbackctl.engine.history import History
@@ -36,9 +36,13 @@ def leads(session: Session, history: History, owing: Iterable[str] = ()) -> tupl
 
 
 def _from_run(session: Session, history: History, run: RunFact, owing: Iterable[str]) -> Iterator[str]:
+    others = sorted({name for hold in history.holds for name in hold.incidents if name} - {run.incident})
     if run.operation == "rollback":
-        yield from (f"{release_command(name)}   (if {name} is over)" for name in foreign(history, run.incident))
         yield from sign_off_commands(stored_plan(run.run), owing)
+        yield from (f"{release_command(name)}   (if {name} is over)" for name in others)
+        if others:
+            yield f"{abandon_command(run.run)}   (if {', '.join(others)} comes first)"
+            return
     elsewhere = "" if run.host == session.workspace.actor.host else f"   (on host {run.host}, where it was begun)"
     yield continuing(run) + elsewhere
 
@@ -50,11 +54,6 @@ def _from_holds(session: Session, holds: tuple[HoldFact, ...]) -> Iterator[str]:
         yield plan_command(session.workspace.root, incident) + "   (takes the hold over)"
     ends = {incident: _can_end(session, holds, incident) for incident in incidents}
     yield from (f"{release_command(name)}   (puts back what was)" for name in incidents if ends[name])
-
-
-def foreign(history: History, incident: str | None) -> list[str]:
-    """The other incidents that hold something."""
-    return sorted({name for hold in history.holds for name in hold.incidents if name and name != incident})
 
 
 def plan_command(root: Path, incident: str | None) -> str:
