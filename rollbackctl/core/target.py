@@ -95,9 +95,12 @@ def _signing_problems(version: VersionFact, roles: tuple[str, ...]) -> list[str]
 
 
 def _withdrawn(version: VersionFact) -> tuple[str, ...]:
-    known = f"known by its bundle {version.bundled.folder}" if version.bundled else None
-    lost = () if version.canonical is not None and known is None else (*version.problems, known)
-    return ("; ".join(filter(None, ("is being withdrawn", version.served, *lost))),)
+    told = ["is being withdrawn", version.served or ""]
+    if version.canonical is None or version.bundled is not None:
+        told += version.problems or (version.attestation.problems if version.attestation else ())
+    if version.bundled is not None and version.problems:
+        told.append(f"known by its bundle {version.bundled.folder}")
+    return ("; ".join(filter(None, told)),)
 
 
 def merits(version: VersionFact) -> str:

@@ -98,7 +98,8 @@ class Examiner:
         self, common: Mapping[str, str | None], data: bytes, raw: dict[str, JsonValue], entry: ManifestEntry
     ) -> VersionFact:
         metadata, version = raw.get("metadata"), common["version"] or ""
-        problems = _artifact_problems(raw, entry.file)
+        problems, attestation = _artifact_problems(raw, entry.file), self._attestation(raw)
+        is_other = bool(problems) or attestation.state == "failed"
         names = raw.get("feature_names")
         return VersionFact(
             **common,
@@ -109,8 +110,8 @@ class Examiner:
             backend=_text(raw, "backend"),
             features=tuple(map(str, names)) if isinstance(names, list) and not problems else (),
             problems=problems,
-            bundled=self._bundled(version, entry) if problems else None,
-            attestation=self._attestation(raw),
+            bundled=self._bundled(version, entry) if is_other else None,
+            attestation=attestation,
             walk_forward=self._walk_forward(raw, version),
         )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from bot_core.foundation.frozen import frozen
+from bot_core.foundation.frozen import frozen, replace
 from rollbackctl.core.gate import Answer, Verdict
 from rollbackctl.core.observation import RepositoryFact
 from rollbackctl.core.plan import Phase
@@ -19,15 +19,17 @@ class WithdrawnReachable:
 
     def judge(self, case: Case) -> Verdict:
         """Answer; every name that would still lead to the withdrawn model is named."""
-        withdrawn = case.facts.withdrawn
-        places, lost = list(_served(case)), not withdrawn.canonical
+        withdrawn, trace = case.facts.withdrawn, _trace(case)
+        places = list(_served(case, trace))
         for repository in case.observation.repositories:
-            is_own = repository.path == case.facts.repository
-            manifest = _own(case, repository) if is_own else _deployed(case, repository)
-            if lost:
-                manifest = manifest.by_name(withdrawn.version)
-            places += [f"{repository.path}: {name}" for name in manifest.names_of(withdrawn.canonical)]
+            if repository.path == case.facts.repository:
+                # Here the version's own name counts even where its file cannot be read.
+                found = _own(case, repository).names_of(replace(trace, name=withdrawn.version))
+            else:
+                found = _deployed(case, repository).names_of(trace)
+            places += [f"{repository.path}: {name}" for name in found]
         reasons = tuple(f"{place} would still lead to {withdrawn.version}" for place in places)
+        lost = not withdrawn.canonical
         if lost:
             reasons += (
                 f"{withdrawn.source} cannot be read and no bundle tells what it held: nobody can tell what else holds "
@@ -45,6 +47,24 @@ class WithdrawnReachable:
 
 
 @frozen
+class _Trace:
+    """What the withdrawn model is told by: its content's digests, and its version's name where those may be wrong."""
+
+    digests: frozenset[str]
+    name: str | None
+
+
+def _trace(case: Case) -> _Trace:
+    """Digests of what the plan withdraws, of what the file holds now and of what its bundle says that it held."""
+    withdrawn = case.facts.withdrawn
+    fact = next((fact for fact in case.observation.versions if fact.version == withdrawn.version), None)
+    found = {withdrawn.canonical, fact and fact.canonical, fact and fact.bundled and fact.bundled.canonical}
+    is_broken = fact is not None and fact.sha256 == withdrawn.sha256 and fact.problems and fact.bundled is None
+    name = withdrawn.version if is_broken or not withdrawn.canonical else None
+    return _Trace(frozenset(digest for digest in found if digest), name)
+
+
+@frozen
 class _Manifest:
     """A repository's names when the plan is done; `content` is the canonical digest of what each version holds."""
 
@@ -52,19 +72,18 @@ class _Manifest:
     aliases: Mapping[str, str]
     content: Mapping[str, str | None]
 
-    def names_of(self, canonical: str) -> Iterator[str]:
+    def names_of(self, trace: _Trace) -> Iterator[str]:
         names = {"active version": self.active} | {f"alias {alias}": target for alias, target in self.aliases.items()}
-        return (name for name, target in names.items() if self._content_of(target) == canonical)
+        for name, target in names.items():
+            version = self._version_of(target)
+            if version == trace.name or self.content.get(version) in trace.digests:
+                yield name
 
-    def by_name(self, version: str) -> "_Manifest":
-        """The same names where only a version's own name tells what it holds: content "" is the one asked for."""
-        return _Manifest(self.active, self.aliases, {name: "" if name == version else None for name in self.content})
-
-    def _content_of(self, name: str | None) -> str | None:
+    def _version_of(self, name: str | None) -> str:
         for _ in self.aliases:  # one round for each alias: those that lead in a circle lead nowhere
             if name not in self.content:
                 name = self.aliases.get(name or "")
-        return self.content.get(name or "")
+        return name or ""
 
 
 def _end(case: Case, kind: str) -> dict[str, dict[str, Any] | None]:
@@ -73,26 +92,23 @@ def _end(case: Case, kind: str) -> dict[str, dict[str, Any] | None]:
     return {name: None if state is None else state.to_json() for name, state in states}
 
 
-def _served(case: Case) -> Iterator[str]:
+def _served(case: Case, trace: _Trace) -> Iterator[str]:
     """Whatever holds the same content counts, however its file is laid out; also in folders that the plan leaves."""
-    withdrawn, ends = case.facts.withdrawn, _end(case, "serving")
-    same = [fact.sha256 for fact in case.observation.versions if fact.canonical == withdrawn.canonical]
-    same += [fact.sha256 for fact in case.observation.served if fact.canonical == withdrawn.canonical]
-    named = {(fact.model_dir, fact.name): fact.sha256 for fact in case.observation.served if fact.model_dir not in ends}
-    by_name = set()
+    ends = _end(case, "serving")
+    same = {fact.sha256 for fact in case.observation.versions if fact.canonical in trace.digests}
+    same |= {fact.sha256 for fact in case.observation.served if fact.canonical in trace.digests}
+    same |= {case.facts.withdrawn.sha256}
+    found = {(fact.model_dir, fact.name) for fact in case.observation.served if fact.sha256 in same}
+    found = {place for place in found if place[0] not in ends}
     for model_dir, end in ends.items():
         for name, model in end["models"].items() if end else ():
-            named[model_dir, name] = model["sha256"]
-            by_name |= (
-                {(model_dir, name)} if (model["version"], withdrawn.canonical) == (withdrawn.version, "") else set()
-            )
-    for (model_dir, name), digest in sorted(named.items()):
-        if digest in (*same, withdrawn.sha256) or (model_dir, name) in by_name:
-            yield f"serving/{model_dir}: served model {name}"
+            if model["sha256"] in same or (trace.name and model["version"] == trace.name):
+                found.add((model_dir, name))
+    return (f"serving/{model_dir}: served model {name}" for model_dir, name in sorted(found))
 
 
 def _own(case: Case, repository: RepositoryFact) -> _Manifest:
-    """Here the plan moves names, one by one; the withdrawn version counts even where its file cannot be read."""
+    """Here the plan moves names, one by one."""
     names: dict[str, str | None] = {f"alias:{alias}": target for alias, target in repository.aliases.items()}
     names["active"] = repository.active
     for name, end in _end(case, "model_alias").items():
@@ -100,8 +116,7 @@ def _own(case: Case, repository: RepositoryFact) -> _Manifest:
         names[key] = end["version"] if end else None
     active = names.pop("active")
     aliases = {key.removeprefix("alias:"): target for key, target in names.items() if target is not None}
-    withdrawn = case.facts.withdrawn
-    return _Manifest(active, aliases, repository.resolved | {withdrawn.version: withdrawn.canonical})
+    return _Manifest(active, aliases, repository.resolved)
 
 
 def _deployed(case: Case, repository: RepositoryFact) -> _Manifest:

@@ -24,7 +24,7 @@ def needed_paths(spec: Spec) -> dict[str, str]:
 
 
 def refuse_missing(spec: Spec, observation: Observation) -> None:
-    """See that whatever the plan's author wrote out does exist: a slip of the pen must not leave the real one running.
+    """See that a place of the plan's own does exist: a slip of the pen must not leave the real one running.
 
     Raises:
         InvalidInputError: Something does not; each is named with its field.
@@ -32,7 +32,7 @@ def refuse_missing(spec: Spec, observation: Observation) -> None:
     problems = tuple(
         Problem(f"spec.{place}: {path} does not exist")
         for place, path in needed_paths(spec).items()
-        if path in observation.missing and _is_written(spec, place)
+        if path in observation.missing and _is_own(spec, place)
     )
     if problems:
         raise InvalidInputError(
@@ -51,9 +51,9 @@ def absent_notes(spec: Spec, observation: Observation) -> tuple[str, ...]:
     )
 
 
-def _is_written(spec: Spec, place: str) -> bool:
-    section, _, field = place.partition(".")
-    return field in getattr(spec.spec, section).model_fields_set
+def _is_own(spec: Spec, place: str) -> bool:
+    """Whether the path is another than the usual one; that one is the same plan, written out or not."""
+    return needed_paths(spec)[place] != needed_paths(Spec.default(name="usual", incident="usual"))[place]
 
 
 def _is_used(spec: Spec, place: str) -> bool:

@@ -65,7 +65,7 @@ def resolve(spec: Spec, policy: Policy, observation: Observation, cutoff: str | 
     return Facts(
         incident=spec.metadata.incident,
         trigger=trigger.path if trigger else None,
-        withdrawn=_identity(observation, withdrawn, withdrawn.bundled.canonical if withdrawn.bundled else ""),
+        withdrawn=_identity(observation, withdrawn, _content(withdrawn)),
         target=_pin(observation, target),
         serve_as=serve_as,
         pinned=tuple(sorted(report.path for report in settle)),
@@ -220,9 +220,14 @@ def _pin(observation: Observation, version: VersionFact) -> Pinned:
     return _identity(observation, version, version.canonical)
 
 
-def _identity(observation: Observation, version: VersionFact, canonical: str) -> Pinned:
+def _identity(observation: Observation, version: VersionFact, canonical: str | None) -> Pinned:
     source = f"{observation.repository}/{version.file}"
-    return Pinned(version.version, source, version.sha256 or "", canonical or version.canonical or "")
+    return Pinned(version.version, source, version.sha256 or "", canonical or "")
+
+
+def _content(withdrawn: VersionFact) -> str | None:
+    """The digest of what the withdrawn version held: its bundle's word where its file cannot be what was served."""
+    return withdrawn.bundled.canonical if withdrawn.bundled and withdrawn.problems else withdrawn.canonical
 
 
 def _suggest(name: str, names: Iterable[str]) -> str:

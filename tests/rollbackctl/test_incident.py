@@ -8,10 +8,10 @@ import pytest
 from bot_core.foundation.lock import FileLock
 from rollbackctl.checks import Bench
 from rollbackctl.checks.inference_ready import InferenceReady
+from rollbackctl.checks.probe_score import ProbeScore
 from rollbackctl.core.gate import Outcome, Result
 from tests.on_call import FIXTURE, PLAN, Operator
 
-INCONCLUSIVE = PLAN + "  checks:\n    probe: {features: {momentum: high}}\n"
 HELD_FILES = ("audit/ai_decision/scheduler.json", "config/auto_trader.yaml")
 
 
@@ -137,9 +137,15 @@ def test_a_hold_is_never_refused_by_a_broken_file(operator: Operator, path: str,
     assert _serving(operator)["attached"] is False
 
 
-def test_a_check_without_an_answer_leaves_the_holds_and_says_what_can_be_done(tmp_path: Path) -> None:
-    operator = Operator.at(tmp_path / "ws", INCONCLUSIVE)
+def _without_an_answer(self: ProbeScore, _: Bench) -> Outcome:
+    return Outcome(self.name, Result.INCONCLUSIVE, "nobody can tell")
+
+
+def test_a_check_without_an_answer_leaves_the_holds_and_says_what_can_be_done(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     operator.sign_all()
+    monkeypatch.setattr(ProbeScore, "run", _without_an_answer)
 
     answer = operator.call("apply", "plans/inc.yaml", "--yes")
 
@@ -149,19 +155,22 @@ def test_a_check_without_an_answer_leaves_the_holds_and_says_what_can_be_done(tm
     assert "probe_score: inconclusive" in answer.err
     assert f"retry: rollbackctl apply var/rollbackctl/runs/{run}/plan.json\n" in answer.err
     assert (
-        f"mend the check: rollbackctl abandon {run} --reason TEXT, then plan again "
-        "(under a new metadata.name; v9 stays eligible)"
+        f"mend the check: rollbackctl abandon {run} --reason TEXT   "
+        "(then plan again: under a new metadata.name; v9 stays eligible)"
     ) in answer.err
     assert "stay held" in answer.err
     assert _serving(operator)["attached"] is False
 
 
-def test_after_a_check_without_an_answer_the_target_stays_eligible(tmp_path: Path) -> None:
-    operator = Operator.at(tmp_path / "ws", INCONCLUSIVE)
+def test_after_a_check_without_an_answer_the_target_stays_eligible(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     operator.sign_all()
-    operator.call("apply", "plans/inc.yaml", "--yes")
+    with monkeypatch.context() as patched:
+        patched.setattr(ProbeScore, "run", _without_an_answer)
+        assert operator.call("apply", "plans/inc.yaml", "--yes").code == 6
     operator.call("abandon", _run(operator, "rollback"), "--reason", "a mistake in the probe")
-    operator.edit("plans/inc.yaml", lambda text: text.replace("high", "0.5").replace("-drift,", "-drift-2,"))
+    operator.edit("plans/inc.yaml", lambda text: text.replace("-drift,", "-drift-2,"))
 
     assert "v10 -> v9" in operator.call("plan", "plans/inc.yaml").out
 
@@ -176,7 +185,7 @@ def test_after_an_abandoned_run_the_failed_target_is_passed_over(
     with monkeypatch.context() as patched:
         patched.setattr(InferenceReady, "run", fail)
         failed = operator.call("apply", "plans/inc.yaml", "--yes")
-    assert (failed.code, "then plan again (v9 is passed over)" in failed.err) == (6, True)
+    assert (failed.code, "then plan again: v9 is passed over" in failed.err) == (6, True)
 
     abandoned = operator.call("abandon", _run(operator, "rollback"), "--reason", "v9 does not load")
     operator.edit("plans/inc.yaml", lambda text: text.replace("-drift,", "-drift-2,"))

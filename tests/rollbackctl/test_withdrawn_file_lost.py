@@ -10,7 +10,7 @@ import pytest
 from bot_core.ai.repository import ModelRepository
 from bot_core.foundation.digest import canonical_digest
 from bot_core.foundation.errors import BotCoreError
-from tests.harness import NOW, PLAN, Done, Site, new_site
+from tests.harness import NOW, PLAN, Done, Site, edited, new_site
 from tests.on_call import FIXTURE
 
 OWN, DEPLOYED = "models/decision_engine", "var/models/decision_engine"
@@ -72,6 +72,34 @@ def test_without_a_bundle_the_release_is_blocked_and_every_name_is_told(
     assert site.state("var/models/serving.json")["attached"] is False
     assert not (site.root / OWN / "quarantine/v10.json").exists()
     assert site("hold", "--incident", "INC-2025-1117").code == 0
+
+
+def test_a_broken_file_without_a_bundle_blocks_by_the_versions_name(site: Site) -> None:
+    emptied(site.root / FILE)
+    shutil.rmtree(site.root / BUNDLE)
+
+    answer = site.apply()
+
+    assert answer.code == 3
+    assert [name for name in NAMES if name not in answer.err] == []
+
+
+def test_a_file_that_was_exchanged_blocks_where_what_its_bundle_holds_is_still_in_use(site: Site) -> None:
+    edited(site.root / FILE, lambda value: value | {"training_rows": 1})
+
+    answer = site.apply()
+
+    assert answer.code == 3
+    assert [name for name in NAMES if name not in answer.err] == []
+    assert "the repository's artifact differs from its bundle" in site.ok("plan", PLAN, "--world", world(site)).out
+
+
+def world(site: Site) -> str:
+    """An observation of the workspace as it is, but for its runs."""
+    path = site.root / "world.json"
+    site.ok("observe", PLAN, "--out", str(path))
+    edited(path, lambda value: value | {"runs": [], "holds": []})
+    return str(path)
 
 
 def test_no_plan_shows_an_empty_digest(site: Site) -> None:

@@ -98,6 +98,7 @@ def test_a_run_goes_on_only_where_the_key_is_at_hand(operator: Operator, monkeyp
     refused = operator.call("apply", "plans/inc.yaml", "--yes")
 
     assert (waits.code, refused.code) == (3, 8)
+    assert operator.call("status").code == 0
     monkeypatch.setenv("BUNDLE_KEY", KEY)
     assert operator.call("apply", "plans/inc.yaml", "--yes").code == 0
 
@@ -149,10 +150,13 @@ def test_a_path_that_the_plan_names_and_that_does_not_exist_is_refused(
     assert operator.call("hold", "plans/inc.yaml").code == 0
 
 
-def test_a_path_that_is_written_out_is_refused_also_where_it_is_the_default(operator: Operator) -> None:
+def test_the_usual_path_written_out_is_the_same_plan_as_the_one_left_out(operator: Operator) -> None:
     (operator.root / "config/auto_trader.yaml").unlink()
 
-    assert plan(operator, "  autotrader: {config: config/auto_trader.yaml}\n").code == 8
+    left_out = plan(operator, "", "--format", "json")
+    written = plan(operator, "  autotrader: {config: config/auto_trader.yaml}\n", "--format", "json")
+
+    assert written == left_out
 
 
 @pytest.mark.parametrize(
@@ -181,15 +185,14 @@ def test_a_path_that_the_run_makes_need_not_exist(operator: Operator) -> None:
 
 
 def test_an_observation_carried_elsewhere_refuses_the_same(operator: Operator) -> None:
-    (operator.root / "config/auto_trader.yaml").unlink()
-    lines = "  autotrader: {config: config/auto_trader.yaml}\n"
+    lines = "  autotrader: {config: config/auto_tradr.yaml}\n"
     (operator.root / "plans/inc.yaml").write_text(PLAN + lines, encoding="utf-8")
     assert operator.call("observe", "plans/inc.yaml", "--out", "world.json").code == 0
 
     refused = operator.call("plan", "plans/inc.yaml", "--world", "world.json")
 
     assert refused.code == 8
-    assert "spec.autotrader.config: config/auto_trader.yaml does not exist" in refused.err
+    assert "spec.autotrader.config: config/auto_tradr.yaml does not exist" in refused.err
 
 
 def test_a_probe_of_a_feature_that_the_target_lacks_is_refused_by_field(operator: Operator) -> None:
