@@ -36,7 +36,7 @@ class Engine:
 
     def __str__(self) -> str:
         """Return one line for a person."""
-        if self.generation < 0:
+        if self.pid == 0:  # no process is known
             return f"{self.host}: {self.standing}"
         return f"{self.host} pid {self.pid}: {self.standing} (generation {self.generation})"
 

@@ -51,7 +51,7 @@ def _from_holds(session: Session, holds: tuple[HoldFact, ...]) -> Iterator[str]:
     named = sorted({name for hold in holds for name in hold.incidents if name})
     incidents: list[str | None] = [*named] or [None]
     for incident in incidents:
-        yield plan_command(session.workspace.root, incident) + "   (takes the hold over)"
+        yield plan_command(session.workspace.root, incident)
     ends = {incident: _can_end(session, holds, incident) for incident in incidents}
     yield from (f"{release_command(name)}   (puts back what was)" for name in incidents if ends[name])
 
@@ -68,8 +68,9 @@ def plan_command(root: Path, incident: str | None) -> str:
             if data is not None and named.search(data.decode(errors="replace") + "\n"):
                 found.append(((root / path).stat().st_mtime_ns, path))
     if found:
-        return f"rollbackctl plan {quote(max(found)[1])}"
-    return "rollbackctl init" + (f" --incident {quote(incident)}" if incident else "")
+        return f"rollbackctl plan {quote(max(found)[1])}   (takes the hold over)"
+    option = f" --incident {quote(incident)}" if incident else ""
+    return f"rollbackctl init{option}   (writes a plan, which takes the hold over)"
 
 
 def _can_end(session: Session, holds: tuple[HoldFact, ...], incident: str | None) -> bool:

@@ -153,6 +153,7 @@ def test_a_plan_names_a_hold_that_it_does_not_move(operator: Operator) -> None:
     out = operator.call("plan", "plans/inc.yaml").out
 
     assert (
-        "this plan does not move it, and it stays held until: rollbackctl hold --release: "
+        "this plan does not move it, and it stays held until: rollbackctl hold --release "
+        f"--incident {OWN}: "
         "retraining_schedule/audit/other_scheduler.json"
     ) in out

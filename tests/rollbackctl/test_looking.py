@@ -1,0 +1,107 @@
+"""Looking at a workspace: what is broken is named, and the rest is still there."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bot_core.ai.acknowledgement import this_host, write_ack
+from bot_core.ai.serving import read_serving
+from tests.on_call import Operator
+
+P = "plans/inc.yaml"
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Operator:
+    """A run that waits for its sign-offs."""
+    operator = Operator.at(tmp_path / "ws")
+    assert operator.call("apply", P, "--yes").code == 3
+    return operator
+
+
+def events(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_an_active_version_that_is_quarantined_is_remarked(waiting: Operator) -> None:
+    out = waiting.call("status").out
+
+    assert "Active    v10   models/decision_engine   quarantined\n" in out
+    assert "Active    v10   var/models/decision_core\n" in out
+
+    waiting.roll_back()
+
+    assert "quarantined" not in waiting.call("status").out
+
+
+def test_nobody_is_told_that_serving_is_attached_while_its_file_cannot_be_read(waiting: Operator) -> None:
+    (waiting.root / "var/models/serving.json").write_text("{")
+
+    out = waiting.call("status").out
+
+    assert out.startswith("Serving   unknown, and nothing scores: see Problem\n")
+    assert "  on all hosts: unknown: var/models/serving.json cannot be read, so they cannot score\n" in out
+    assert "Problem   var/models/serving.json, line 1: " in out
+    assert "attached" not in out
+
+
+def test_a_broken_policy_keeps_nobody_from_looking(waiting: Operator) -> None:
+    (waiting.root / "config/rollbackctl.yaml").write_text("nope: 1\n")
+
+    status, runs, report = waiting.call("status"), waiting.call("runs"), waiting.call("report", "2025")
+
+    assert (status.code, runs.code, report.code) == (0, 0, 0)
+    assert "Problem   the policy is not used: config/rollbackctl.yaml:1:1: " in status.out
+    assert "maintenance/config/auto_trader.yaml" in status.out
+    assert runs.err.startswith("the policy is not used: config/rollbackctl.yaml:1:1: ")
+    assert "unfinished" in runs.out
+
+
+def test_a_status_tells_a_machine_what_the_screen_shows(waiting: Operator) -> None:
+    status = events(waiting.call("--json", "status").out)[-1]
+
+    assert status["quarantined"] == ["models/decision_engine", "var/models/decision_engine"]
+    assert [verdict["gate"] for verdict in status["waiting"]] == ["report_signoff"]  # type: ignore[attr-defined]
+    assert str(status["leads"][-1]).startswith("rollbackctl apply var/rollbackctl/runs/")  # type: ignore[index]
+
+    waiting.sign_all()
+
+    status = events(waiting.call("--json", "status").out)[-1]
+    assert (status["verdict"], status["waiting"]) == ("may go on", [])
+
+
+def test_a_plan_says_beside_it_which_engines_have_acknowledged(waiting: Operator) -> None:
+    none = waiting.call("plan", P)
+    model_dir = waiting.root / "var/models"
+    generation = read_serving(model_dir).generation
+    write_ack(model_dir, generation, waiting.now)
+
+    one = waiting.call("plan", P)
+
+    assert none.err.startswith("engines: none has acknowledged serving.json; ")
+    assert one.err == f"engines: {this_host()} pid {os.getpid()}: acknowledged (generation {generation})\n"
+    assert one.out == none.out
+    assert waiting.call("plan", P, "--format", "json").out == waiting.call("plan", P, "--format", "json").out
+
+
+def test_apply_tells_a_machine_what_it_will_change(tmp_path: Path) -> None:
+    operator = Operator.at(tmp_path / "ws")
+
+    planned = Counter(event["type"] for event in events(operator.call("--json", "plan", P).out))
+    begun = [event["type"] for event in events(operator.call("--json", "apply", P, "--yes").out)]
+
+    assert planned["planned_change"] == begun.count("planned_change") > 0
+    assert planned["change_summary"] == begun.count("change_summary") == 1
+    assert begun.index("change_summary") < begun.index("apply_start")
+    assert planned["diagnostic"] == 2  # a line of the journal, and that no engine is known
+
+
+def test_a_plan_in_text_names_its_checks_where_they_are_made(tmp_path: Path) -> None:
+    out = Operator.at(tmp_path / "ws").call("plan", P).out
+
+    restore, check, release = (out.index(f"\n  {phase}\n") for phase in ("restore", "check", "release"))
+    assert restore < check < release
+    assert out[check:release] == "\n  check\n    inference_ready, probe_score"
