@@ -12,6 +12,7 @@ from pathlib import Path
 from bot_core.foundation.descriptor import (
     FILE_FLAGS,
     FOLDER_FLAGS,
+    UNFINISHED_FOLDER,
     create_exclusive,
     flock_within,
     folder_opened,
@@ -23,6 +24,7 @@ from bot_core.foundation.descriptor import (
     write_all,
 )
 from bot_core.foundation.errors import LockTimeoutError, MissingFileError
+from bot_core.foundation.names import hidden_beside
 
 _APPEND_WAIT_S = 30.0
 
@@ -184,7 +186,7 @@ def _status(path: Path, folder: int) -> os.stat_result | None:
 
 def _create_temporary(name: str, folder: int, mode: int | None) -> tuple[str, int]:
     """A new, locked temporary file. The lock says that its writer is alive; see `_remove_stale`."""
-    temporary = f".{name}.{threading.get_native_id()}.tmp"
+    temporary = f"{hidden_beside(name)}.{threading.get_native_id()}.tmp"
     while True:
         descriptor = create_exclusive(temporary, folder, os.O_WRONLY, mode)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -195,7 +197,7 @@ def _create_temporary(name: str, folder: int, mode: int | None) -> tuple[str, in
 
 def _remove_stale(name: str, folder: int) -> None:
     """Remove the temporary files for `name` that a killed writer left: those that nobody holds locked."""
-    pattern = re.compile(rf"\.{re.escape(name)}\.\d+\.tmp")
+    pattern = re.compile(rf"{re.escape(hidden_beside(name))}\.\d+\.tmp")
     for stale in filter(pattern.fullmatch, os.listdir(folder)):
         with suppress(OSError):
             descriptor = os.open(stale, os.O_RDONLY | FILE_FLAGS, dir_fd=folder)
@@ -233,13 +235,15 @@ def _enter(part: str, parent: int, mode: int | None, flags: int) -> int:
         child = os.open(part, flags, dir_fd=parent)
     except FileNotFoundError:
         with suppress(FileExistsError):
-            os.mkdir(part, 0o777 if mode is None else mode, dir_fd=parent)
+            os.mkdir(part, UNFINISHED_FOLDER if mode is None else mode, dir_fd=parent)
         child = os.open(part, flags, dir_fd=parent)
-        if mode is None:
-            os.fchmod(child, stat.S_IMODE(os.fstat(parent).st_mode))
+    if mode is None and stat.S_IMODE(os.fstat(child).st_mode) == UNFINISHED_FOLDER:
+        os.fchmod(child, stat.S_IMODE(os.fstat(parent).st_mode))
     with os.scandir(child) as entries:
         is_empty = next(entries, None) is None
     if is_empty:
         # Made just now, or by a killed predecessor that did not live to sync it.
+        if mode is None:
+            os.fsync(child)  # its mode
         os.fsync(parent)
     return child

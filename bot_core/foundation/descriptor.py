@@ -13,6 +13,10 @@ from bot_core.foundation.errors import MissingFileError, UnsafePathError
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 FILE_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+# The mode of a new folder or file until it has its own. Nobody gives it by hand; the next who opens one that a killed
+# maker left like this finishes it.
+UNFINISHED_FOLDER = stat.S_ISVTX | stat.S_IRWXU
+_UNFINISHED_FILE = stat.S_ISVTX | stat.S_IRUSR | stat.S_IWUSR
 
 
 @contextmanager
@@ -83,7 +87,7 @@ def create_exclusive(name: str, folder: int, flags: int, mode: int | None) -> in
         mode: The exact mode; None: the mode and group of a sibling file, else those of the folder, not executable.
     """
     like = None if mode is not None else _sibling(folder) or os.fstat(folder)
-    descriptor = os.open(name, flags | FILE_FLAGS | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
+    descriptor = os.open(name, flags | FILE_FLAGS | os.O_CREAT | os.O_EXCL, _UNFINISHED_FILE, dir_fd=folder)
     try:
         if mode is not None:
             os.fchmod(descriptor, mode)
@@ -102,10 +106,14 @@ def open_or_create(path: Path, folder: int) -> int:
     flags = os.O_RDWR | os.O_APPEND
     while True:
         try:
-            return open_plain(path, folder, flags)
+            descriptor = open_plain(path, folder, flags)
         except MissingFileError:
             with suppress(FileExistsError):
                 return create_exclusive(path.name, folder, flags, None)
+        else:
+            if stat.S_IMODE(os.fstat(descriptor).st_mode) == _UNFINISHED_FILE:
+                take_over(descriptor, _sibling(folder) or os.fstat(folder), owner=False)
+            return descriptor
 
 
 def open_plain(path: Path, folder: int, flags: int) -> int:
@@ -170,10 +178,12 @@ def _touch(descriptor: int) -> None:
 
 
 def _sibling(folder: int) -> os.stat_result | None:
-    """The status of the first regular file of a folder by name; hidden files (locks, temporary files) do not count."""
+    """The status of a folder's first finished regular file by name; hidden ones (locks, temporary) do not count."""
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if entry.name[0] != "." and entry.is_file(follow_symlinks=False))
     for name in names:
         with suppress(FileNotFoundError):
-            return os.stat(name, dir_fd=folder, follow_symlinks=False)
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if stat.S_IMODE(status.st_mode) != _UNFINISHED_FILE:
+                return status
     return None

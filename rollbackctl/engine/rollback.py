@@ -40,7 +40,7 @@ def find_run(session: Session, spec: Spec, plan_id: str | None = None) -> RunFac
     Raises:
         LockedError: The unfinished run is another plan's, or was begun on another host.
     """
-    fact = session.history().unfinished
+    fact = _settled_history(session).unfinished
     if fact is None:
         return None
     same = fact.operation == "rollback" and (
@@ -58,6 +58,14 @@ def find_run(session: Session, spec: Spec, plan_id: str | None = None) -> RunFac
     if not same:
         raise unfinished_error(fact)
     return fact
+
+
+def _settled_history(session: Session) -> History:
+    """Read all earlier runs; the end of the latest must last before anything rests on it, for it may be seen only."""
+    history = session.history()
+    if history.facts and history.unfinished is None:
+        session.store.settle(history.facts[-1].run)
+    return history
 
 
 def start(session: Session, spec: Spec, shown: PlanDocument, *, saved: bool, all_or_nothing: bool = False) -> Applied:
@@ -114,7 +122,7 @@ def _checked(session: Session, request: _Request) -> tuple[PlanDocument, Observa
     """Plan again and compare with what was shown; nothing is written."""
     spec, shown = request.spec, request.shown
     cutoff: Any = shown.plan.facts["cutoff"]
-    history = session.history()
+    history = _settled_history(session)
     if history.unfinished is not None:
         raise unfinished_error(history.unfinished)
     observation = observe(session.workspace, spec, history)

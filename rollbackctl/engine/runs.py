@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from bot_core.foundation.atomic_file import make_folder, write_atomic
+from bot_core.foundation.atomic_file import make_folder, sync, write_atomic
 from bot_core.foundation.errors import BotCoreError, LockTimeoutError
 from bot_core.foundation.file_system import network_file_system
 from bot_core.foundation.lock import FileLock
@@ -59,6 +59,9 @@ class RunStore(Protocol):
 
     def append(self, run: str, entry: Entry) -> None:
         """Write one entry; when this returns it survives a power loss."""
+
+    def settle(self, run: str) -> None:
+        """Make every entry that is seen survive a power loss: a killed predecessor may have left it in memory only."""
 
     def put(self, run: str, name: str, data: bytes) -> None:
         """Keep a document of a run under its name."""
@@ -149,8 +152,7 @@ class FileRunStore:
         Raises:
             InvalidInputError: A line is damaged, missing or not in its place; its number is named.
         """
-        data = read_inside_or_none(self._root, self._path(run, _JOURNAL)) or b""
-        whole = data[: data.rfind(b"\n") + 1]
+        whole = _without_torn_line(read_inside_or_none(self._root, self._path(run, _JOURNAL)) or b"")
         entries, previous = [], ""
         for number, line in enumerate(whole.splitlines(), 1):
             try:
@@ -178,9 +180,10 @@ class FileRunStore:
                 self._share(path)
                 _sync_folder(path.parent)
             data = _read_all(descriptor)
-            whole = data[: data.rfind(b"\n") + 1]
+            whole = _without_torn_line(data)
             if len(whole) != len(data):
                 os.ftruncate(descriptor, len(whole))
+                os.fdatasync(descriptor)  # before anything is in its place: a power loss must not mix the two
             last = whole[whole.rfind(b"\n", 0, -1) + 1 : -1]
             value = entry.model_dump(mode="json") | {"prev": chain(last) if last else ""}
             line = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
@@ -192,12 +195,18 @@ class FileRunStore:
         finally:
             os.close(descriptor)
 
+    def settle(self, run: str) -> None:
+        """Make every entry that is seen survive a power loss."""
+        sync(self._root / self._path(run, _JOURNAL))
+
     def put(self, run: str, name: str, data: bytes) -> None:
         """Keep a document of a run."""
         path = self._root / self._path(run, name)
         self._make(path.parent)
         if read_inside_or_none(self._root, self._path(run, name)) != data:
             write_atomic(path, data, root=self._root, mode=self._mode)
+        else:
+            sync(path)  # a killed predecessor may have left it in memory only
         self._share(path)  # also one that a killed predecessor of this account has left closed
 
     def get(self, run: str, name: str) -> bytes | None:
@@ -312,6 +321,17 @@ def _has_ended(holder: Mapping[str, Any]) -> bool:
 def chain(line: bytes) -> str:
     """Return what the entry after a line holds of it, so that none can be taken out or put in."""
     return hashlib.sha256(line).hexdigest()[:16]
+
+
+def _without_torn_line(data: bytes) -> bytes:
+    """A journal without a last line that a power loss has torn, and that was never acknowledged.
+
+    Such a line has no newline; or, where its end reached the disk and its beginning did not, it has zeros, which JSON
+    never has.
+    """
+    whole = data[: data.rfind(b"\n") + 1]
+    start = whole.rfind(b"\n", 0, -1) + 1
+    return whole[:start] if b"\0" in whole[start:] else whole
 
 
 def _read_all(descriptor: int) -> bytes:

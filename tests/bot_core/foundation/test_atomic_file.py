@@ -73,7 +73,7 @@ def test_a_write_syncs_the_file_then_renames_then_syncs_the_folder(tmp_path: Pat
     with acts_watched() as acts:
         write_atomic(tmp_path / "a", b"x")
 
-    assert acts.names == ["write", "fsync", "replace", "fsync"]
+    assert acts.names == ["fchmod", "write", "fsync", "replace", "fsync"]
 
 
 def test_a_crash_at_any_act_of_a_write_leaves_the_old_or_the_new_content(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_the_name_of_a_new_log_is_lasting_before_its_first_line(tmp_path: Path) 
     with acts_watched() as second:
         append_durable(tmp_path / "log", b"two")
 
-    assert first.names == ["fsync", "write", "fsync"]
+    assert first.names == ["fchmod", "fsync", "write", "fsync"]
     assert second.names == ["write", "fsync"]
 
 
@@ -386,6 +386,33 @@ def test_a_new_folder_takes_the_mode_of_its_parent_when_none_is_asked_for(tmp_pa
 
     assert mode_of(tmp_path / "parent" / "a") == 0o775
     assert mode_of(tmp_path / "parent" / "b") == 0o700
+
+
+@pytest.mark.parametrize("stop", range(8))
+def test_a_folder_or_log_whose_maker_was_killed_gets_its_mode_from_the_next(tmp_path: Path, stop: int) -> None:
+    (tmp_path / "parent").mkdir()
+    (tmp_path / "parent").chmod(0o775)
+
+    def make() -> None:
+        make_folder(tmp_path / "parent" / "a", root=tmp_path, mode=None)
+        append_durable(tmp_path / "parent" / "a" / "log", b"line")
+
+    with pytest.raises(Crash), acts_watched(stop):
+        make()
+    make()
+
+    assert mode_of(tmp_path / "parent" / "a") == 0o775
+    assert mode_of(tmp_path / "parent" / "a" / "log") == 0o664
+
+
+def test_a_file_that_is_being_made_is_no_sibling_to_take_a_mode_from(tmp_path: Path) -> None:
+    tmp_path.chmod(0o775)
+    with pytest.raises(Crash), acts_watched(0):
+        append_durable(tmp_path / "a.log", b"line")
+
+    append_durable(tmp_path / "b.log", b"line")
+
+    assert mode_of(tmp_path / "b.log") == 0o664
 
 
 def test_a_relative_folder_can_be_made(tmp_path: Path, monkeypatch) -> None:

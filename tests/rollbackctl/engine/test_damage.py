@@ -59,6 +59,20 @@ def test_a_torn_last_line_is_forgotten_and_the_run_ends_as_ever(left: float, sit
     assert len(site.entries("finished")) == 1
 
 
+@pytest.mark.parametrize("zeros", [1, 200, None], ids=["one", "many", "all"])
+def test_a_last_line_whose_beginning_never_reached_the_disk_is_forgotten(
+    zeros: int | None, site: Site, clean: Site
+) -> None:
+    lines = journal(site).read_bytes().splitlines(keepends=True)
+    lines[-1] = b"\0" * (zeros or len(lines[-1]) - 1) + lines[-1][zeros or -1 :]
+    journal(site).write_bytes(b"".join(lines))
+
+    assert site.ok("status")
+    assert site.apply().code == 0
+    assert site.files() == clean.files()
+    assert b"\0" not in journal(site).read_bytes()
+
+
 def test_every_line_may_be_the_torn_one(site: Site, clean: Site, tmp_path: Path) -> None:
     """Whatever a power loss left of the journal, the run ends as ever: the resources tell what was moved."""
     lines = journal(site).read_bytes().splitlines(keepends=True)
