@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,20 @@ settings.load_profile("rollbackctl")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="rewrite the golden files; review the difference like code")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what the harnesses of tests/reliability counted, added up over all processes."""
+    totals: dict[str, Counter[str]] = {}
+    reports = [report for some in terminalreporter.stats.values() for report in some]
+    for report in (report for report in reports if getattr(report, "when", None) == "call"):
+        for name, value in report.user_properties:
+            if name == "figures":
+                totals.setdefault(value[0], Counter()).update(value[1])
+    for harness, numbers in sorted(totals.items()):
+        each_ms = numbers["ms"] / max(1, numbers["trials"])
+        shown = [f"{count} {name}" for name, count in numbers.items() if name != "ms"]
+        terminalreporter.write_line(f"{harness}: {', '.join(shown)}, {each_ms:.0f} ms each")
 
 
 class Clock:
