@@ -11,8 +11,7 @@ from rollbackctl.cli.options import common
 from rollbackctl.cli.show_plan import exit_code, show_document, with_formats
 
 if TYPE_CHECKING:
-    from rollbackctl.core.document import PlanDocument
-    from rollbackctl.engine.session import Session
+    from rollbackctl.engine.workspace import Workspace
 
 
 @click.command("plan")
@@ -34,26 +33,25 @@ def command(
         document = plan_from_world(Path(plan), Path(world), app.clock, shown_path(plan))
     else:
         session = app.session()
-        document = session.plan(app.spec(plan, session.workspace))
+        spec = app.spec(plan, session.workspace)
+        document = session.plan(spec)
     if out is not None:
         save_document(Path(out), document)
     show_document(app, document, form, shown_path(out or plan))
     if world is None:
-        _tell_engines(app, session, document)
+        _tell_engines(app, session.workspace, spec.spec.serving.model_dir)
     if out is not None:
         is_new = document.continues is None and not document.obstacles
         app.say(f"saved as {out}" + (f"; apply it as it is: rollbackctl apply {quote(out)}" if is_new else ""))
     return exit_code(document, check=check, detailed=detailed_exitcode)
 
 
-def _tell_engines(app: App, session: "Session", document: "PlanDocument") -> None:
+def _tell_engines(app: App, workspace: "Workspace", model_dir: str) -> None:
     """Say who obeys the hold that the plan would place; it is of this moment, and so no part of the plan."""
     from rollbackctl.engine.engines import engines
     from rollbackctl.engine.events import Event
-    from rollbackctl.engine.rollback import stored_spec
     from rollbackctl.render.run import NO_ENGINES
 
-    model_dir = stored_spec(document.plan).spec.serving.model_dir
-    seen = engines(session.workspace.root, model_dir, session.workspace.actor.host)
+    seen = engines(workspace.root, model_dir, workspace.actor.host)
     for line in map(str, seen) if seen else (NO_ENGINES,):
         app.listen(Event("diagnostic", f"engines: {line}"))
