@@ -14,6 +14,7 @@ from bot_core.ai.walk_forward import WalkForward, read_walk_forward, walk_forwar
 from bot_core.foundation.atomic_file import make_folder, write_atomic
 from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.lock import FileLock
+from bot_core.foundation.names import hidden_beside
 from bot_core.foundation.safe_file import list_inside, read_inside, read_inside_or_none
 from bot_core.foundation.strict_json import encode_json, parse_object
 
@@ -47,7 +48,7 @@ def scheduler_state_path(audit_root: str | Path | None = None) -> Path:
 
 def scheduler_lock(path: Path, *, root: Path | None = None) -> FileLock:
     """The lock that writers of the scheduler's state at `path` take; its folder must exist."""
-    return FileLock(path.parent / f".{path.name}.lock", root=root)
+    return FileLock(path.parent / f"{hidden_beside(path.name)}.lock", root=root)
 
 
 def load_scheduler_state(*, audit_root: str | Path | None = None) -> Mapping[str, object] | None:

@@ -21,8 +21,9 @@ from bot_core.ai.report_content import (
     text_at,
 )
 from bot_core.foundation.digest import canonical_digest, sha256_hex
-from bot_core.foundation.errors import BotCoreError, FileFormatError, MissingFileError
+from bot_core.foundation.errors import BotCoreError, FileFormatError, MissingFileError, UnsafePathError
 from bot_core.foundation.frozen import frozen
+from bot_core.foundation.names import legible
 from bot_core.foundation.safe_file import list_inside, read_inside
 from bot_core.foundation.strict_json import parse_object
 
@@ -156,7 +157,10 @@ def read_folder(root: Path, folder: str) -> Iterable[tuple[str, bytes | Exceptio
     A file that is gone by the time it is its turn is left out.
     """
     for name in list_inside(root, folder, suffix=".json"):
-        path = str(PurePosixPath(folder, name))
+        path = str(PurePosixPath(folder, legible(name)))
+        if name != legible(name):
+            yield path, UnsafePathError("its name is not UTF-8: rename it", path=path)
+            continue
         try:
             yield path, read_inside(root, path, max_bytes=MAX_BYTES)
         except MissingFileError:

@@ -8,6 +8,7 @@ from bot_core.config.auto_trader import read_maintenance, set_maintenance
 from bot_core.foundation.atomic_file import sync, write_atomic
 from bot_core.foundation.errors import BotCoreError, MissingFileError
 from bot_core.foundation.lock import FileLock
+from bot_core.foundation.names import hidden_beside
 from bot_core.foundation.safe_file import read_inside
 from bot_core.foundation.shared_lock import SharedLock
 from bot_core.foundation.watched_file import WatchedFile
@@ -75,7 +76,7 @@ class MaintenanceWatch:
 
 
 def _lock_path(config: Path) -> Path:
-    return config.with_name(f".{config.name}.lock")
+    return config.with_name(f"{hidden_beside(config.name)}.lock")
 
 
 def _reader(name: str) -> Callable[[bytes | None], bool]:

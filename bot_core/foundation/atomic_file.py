@@ -237,7 +237,8 @@ def _enter(part: str, parent: int, mode: int | None, flags: int) -> int:
         with suppress(FileExistsError):
             os.mkdir(part, UNFINISHED_FOLDER if mode is None else mode, dir_fd=parent)
         child = os.open(part, flags, dir_fd=parent)
-    if mode is None and stat.S_IMODE(os.fstat(child).st_mode) == UNFINISHED_FOLDER:
+    # A folder of a group passes its set-group-ID bit on to each new one.
+    if mode is None and stat.S_IMODE(os.fstat(child).st_mode) & ~stat.S_ISGID == UNFINISHED_FOLDER:
         os.fchmod(child, stat.S_IMODE(os.fstat(parent).st_mode))
     with os.scandir(child) as entries:
         is_empty = next(entries, None) is None

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Container, Mapping
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -169,6 +170,9 @@ def _open_standard_streams() -> None:
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal of another alphabet must not cost the answer
 
 
 def with_environment(argv: list[str], environment: Mapping[str, str], commands: Container[str]) -> list[str]:

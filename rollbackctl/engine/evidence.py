@@ -12,6 +12,7 @@ from bot_core.ai.reports import AuditReport, read_reports
 from bot_core.ai.reports import SignOff as ReportSignOff
 from bot_core.foundation.digest import sha256_hex
 from bot_core.foundation.errors import BotCoreError
+from bot_core.foundation.names import legible
 from bot_core.foundation.safe_file import read_inside, read_inside_or_none
 from bot_core.foundation.strict_json import JsonValue, encode_json, parse_object
 from rollbackctl.core.observation import (
@@ -103,7 +104,7 @@ def observe_quality_records(root: Path) -> dict[str, str]:
         report = value.get("report")
         version = report.get("version") if isinstance(report, dict) else value.get("version")
         if isinstance(version, str):
-            found[relative] = version
+            found[legible(relative)] = version
     return found
 
 

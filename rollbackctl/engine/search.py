@@ -9,6 +9,7 @@ from bot_core.ai.serving import SERVING_FILE, read_serving
 from bot_core.foundation.digest import canonical_digest
 from bot_core.foundation.errors import BotCoreError, UnresolvedReferenceError
 from bot_core.foundation.frozen import frozen
+from bot_core.foundation.names import legible
 from bot_core.foundation.safe_file import read_inside, read_inside_or_none
 from bot_core.foundation.strict_json import parse_json, parse_object
 from rollbackctl.core.errors import InvalidInputError, Problem
@@ -35,10 +36,20 @@ class Found:
 
 
 def search(root: Path) -> Found:
-    """Walk through the workspace once, following no link; the run store and hidden folders are passed over."""
+    """Walk through the workspace once, following no link; the run store and hidden folders are passed over.
+
+    Raises:
+        InvalidInputError: A folder that holds one of the files has a name that is not UTF-8.
+    """
     found: dict[str, list[str]] = {_MANIFEST: [], SERVING_FILE: [], "": []}
     for name, folder in _walk(root, ""):
         found[name].append(folder)
+    unnamed = sorted({legible(folder) for folders in found.values() for folder in folders if folder != legible(folder)})
+    if unnamed:
+        raise InvalidInputError(
+            f"models lie in folders whose names are not UTF-8, so that no plan can name them: {', '.join(unnamed)}",
+            hint="rename them: until then nobody can tell which model they serve",
+        )
     return Found(*(tuple(sorted(found[name])) for name in (_MANIFEST, SERVING_FILE, "")))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bot_core.ai.instant import file_stamp
 from bot_core.foundation.frozen import frozen
 from rollbackctl import VERSION
 from rollbackctl.core.checkpoint import Checkpoint
@@ -98,7 +99,7 @@ class Session:
 
 def new_run(session: Session, document: PlanDocument) -> str:
     """Keep the plan of a new run and return the run's id."""
-    stamp = session.workspace.clock().strftime("%Y%m%dT%H%M%SZ")
+    stamp = file_stamp(session.workspace.clock())
     label = "" if document.plan.operation == "rollback" else f"{document.plan.operation}-"
     run = base = f"{stamp}-{label}{document.plan.id[:8]}"
     number = 1

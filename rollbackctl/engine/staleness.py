@@ -1,7 +1,7 @@
 """Why a saved plan may not be applied any more; every difference is named."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import JsonValue
@@ -43,12 +43,16 @@ def require_unexpired(plan: Plan, timestamp: str, clock: datetime) -> None:
     Raises:
         StalePlanError: The plan has expired, or was made in the future.
     """
-    made = datetime.fromisoformat(timestamp)
-    expires = made + timedelta(seconds=seconds(plan.expires_after))
+    made, lifetime_s = datetime.fromisoformat(timestamp), seconds(plan.expires_after)
     if clock.replace(microsecond=0) < made:
-        raise StalePlanError(f"the plan was made at {timestamp}, which has not come yet", hint="mend the clock")
-    if clock >= expires:
-        raise StalePlanError(f"the plan expired at {expires.isoformat()}", hint=_AGAIN)
+        raise StalePlanError(
+            f"the plan was made at {timestamp}, which has not come yet: it is {clock.astimezone(UTC).isoformat()} "
+            "by the clock of this host",
+            hint="mend the clock, then run the command again",
+        )
+    if (clock - made).total_seconds() >= lifetime_s:
+        expired = made + timedelta(seconds=lifetime_s)
+        raise StalePlanError(f"the plan expired at {expired.isoformat()}", hint=_AGAIN)
 
 
 def differences(saved: Plan, now: Plan, kinds: Mapping[str, Kind]) -> Iterator[str]:

@@ -443,3 +443,11 @@ def test_sync_covers_the_file_and_its_folder(tmp_path: Path) -> None:
         counts.append(acts.names)
 
     assert counts == [["fsync", "fsync"], ["fsync"], []]
+
+
+def test_a_new_folder_in_a_folder_of_a_group_takes_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o2775)
+
+    make_folder(tmp_path / "a" / "b", root=tmp_path, mode=None)
+
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "a/b")] == [0o2775, 0o2775]
