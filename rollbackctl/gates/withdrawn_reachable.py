@@ -20,15 +20,16 @@ class WithdrawnReachable:
     def judge(self, case: Case) -> Verdict:
         """Answer; every name that would still lead to the withdrawn model is named."""
         withdrawn, trace = case.facts.withdrawn, _trace(case)
-        places = list(_served(case, trace))
+        # By its name alone, a version elsewhere may be one of another model: a person looks.
+        verb = "may" if trace.name else "would"
+        reasons = tuple(f"{place} {verb} still lead to {withdrawn.version}" for place in _served(case, trace))
         for repository in case.observation.repositories:
-            if repository.path == case.facts.repository:
-                # Here the version's own name counts even where its file cannot be read.
-                found = _own(case, repository).names_of(replace(trace, name=withdrawn.version))
-            else:
-                found = _deployed(case, repository).names_of(trace)
-            places += [f"{repository.path}: {name}" for name in found]
-        reasons = tuple(f"{place} would still lead to {withdrawn.version}" for place in places)
+            is_own = repository.path == case.facts.repository
+            # Here the version's own name counts even where its file cannot be read.
+            own = replace(trace, name=withdrawn.version)
+            found = _own(case, repository).names_of(own) if is_own else _deployed(case, repository).names_of(trace)
+            leads = f"{'would' if is_own else verb} still lead to {withdrawn.version}"
+            reasons += tuple(f"{repository.path}: {name} {leads}" for name in found)
         lost = not withdrawn.canonical
         if lost:
             reasons += (

@@ -18,7 +18,7 @@ FILE = f"{OWN}/model-v10.json"
 BUNDLE = "audit/ai_decision/models/decision-core/20251108T041020Z"
 V10 = canonical_digest(json.loads((FIXTURE / FILE).read_bytes()))
 UNKNOWN = f"{FILE} cannot be read and no bundle tells what it held"
-NAMES = tuple(f"{DEPLOYED}: {name} would still lead to v10" for name in ("active version", "alias deployed"))
+NAMES = tuple(f"{DEPLOYED}: {name} may still lead to v10" for name in ("active version", "alias deployed"))
 
 
 def missing(path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_file_that_was_exchanged_blocks_where_what_its_bundle_holds_is_still_i
     answer = site.apply()
 
     assert answer.code == 3
-    assert [name for name in NAMES if name not in answer.err] == []
+    assert [name for name in NAMES if name.replace("may", "would") not in answer.err] == []
     assert "the repository's artifact differs from its bundle" in site.ok("plan", PLAN, "--world", world(site)).out
 
 

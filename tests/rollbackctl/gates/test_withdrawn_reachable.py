@@ -155,9 +155,9 @@ def test_where_nothing_tells_what_it_held_versions_of_its_name_count_everywhere(
 
     assert verdict.answer is Answer.BLOCK
     assert verdict.reasons == (
-        "serving/var/models: served model shadow would still lead to v10",
-        "var/models/decision_engine: active version would still lead to v10",
-        "var/models/decision_engine: alias deployed would still lead to v10",
+        "serving/var/models: served model shadow may still lead to v10",
+        "var/models/decision_engine: active version may still lead to v10",
+        "var/models/decision_engine: alias deployed may still lead to v10",
         LOST,
     )
 
