@@ -302,4 +302,4 @@ def test_an_observation_for_another_incident_is_refused(operator: Operator, tmp_
 
     assert answer.code == 8
     assert "the observation was made for incident INC-2025-1117, not INC-2025-2000" in answer.err
-    assert "next: observe for this plan, on the host: rollbackctl observe PLAN --out world.json" in answer.err
+    assert "next: observe for this plan, on the host: rollbackctl observe plans/inc.yaml --out world.json" in answer.err
