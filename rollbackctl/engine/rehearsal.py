@@ -25,6 +25,8 @@ from rollbackctl.engine.workspace import Workspace, read_spec
 from rollbackctl.engine.workspace_copy import contents, copy_workspace, remove_copies, require_room
 from rollbackctl.spec.document import Spec
 
+_MADE = ("invocation", "check", "done", "finished")
+
 
 def rehearse(
     workspace: Workspace, plan: Path, shown: str, listener: Listener, asked_to_stop: Callable[[], str | None]
@@ -59,7 +61,12 @@ def rehearse(
         if applied.report is None:
             return Rehearsal(applied.document, duration_s=time.monotonic() - begun)
 
-        listener(Event("rehearsal_progress", "then a run that ends before and after each entry of its journal"))
+        listener(
+            Event(
+                "rehearsal_progress",
+                "then a run that crashes after each entry of its journal, and before each that says what was made",
+            )
+        )
         session = Session.open(disturbed, _ignore, asked_to_stop)
         store = _CrashingStore(session.store, listener)
         _lead(replace(session, store=cast("RunStore", store)), spec, saved)
@@ -82,7 +89,10 @@ class _Crash(BaseException):
 
 
 class _CrashingStore:
-    """A run store in which the applying ends once before each entry, and once when it is on record."""
+    """A run store in which the applying ends once after each entry, and once before each that says what was made.
+
+    Nothing is made between any other entry and the one before it.
+    """
 
     def __init__(self, store: RunStore, listener: Listener) -> None:
         self.crashes: set[str] = set()
@@ -96,7 +106,8 @@ class _CrashingStore:
     def append(self, run: str, entry: Entry) -> None:
         """Write one entry, unless the applying ends before."""
         about = next((entry.body[key] for key in ("step", "phase", "check") if key in entry.body), "")
-        self._crash_once(f"before {entry.type} {about}".rstrip())
+        if entry.type in _MADE:
+            self._crash_once(f"before {entry.type} {about}".rstrip())
         self._store.append(run, entry)
         self._crash_once(f"after {entry.type} {about}".rstrip())
 

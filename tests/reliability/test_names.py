@@ -64,19 +64,16 @@ def test_where_a_workspace_lies_changes_no_byte(signed: Site, clean: Site, name:
         assert site.ok("status").out == clean.ok("status").out
 
 
-@pytest.mark.parametrize("alphabet", ["ascii", "latin-1"])
-def test_an_answer_is_whole_on_a_terminal_of_another_alphabet(
-    site: Site, monkeypatch: pytest.MonkeyPatch, alphabet: str
-) -> None:
+def test_an_answer_is_whole_on_a_terminal_of_another_alphabet(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = site.ok("plan", PLAN).out
     assert not expected.isascii()
-    monkeypatch.setenv("PYTHONIOENCODING", alphabet)
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
     monkeypatch.setenv("LC_ALL", "C")
 
     done = site.finish(site.start("plan", PLAN))
 
     assert done.code == 0
-    assert done.out == expected.encode(alphabet, "backslashreplace").decode()
+    assert done.out == expected.encode("latin-1", "backslashreplace").decode("latin-1")
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o077])
