@@ -7,6 +7,7 @@ import click
 from rollbackctl.cli.app import App
 from rollbackctl.cli.options import common
 from rollbackctl.cli.signals import stopping_on_signals
+from rollbackctl.core.commands import release_command
 from rollbackctl.core.errors import InterruptedRunError
 
 
@@ -51,7 +52,7 @@ def command(
                 return 0
             held = place(session, spec, incident, reason)
     except InterruptedRunError as error:
-        error.hint = f"continue: rollbackctl hold{' --release' if release else ''}"
+        error.hint = f"continue: {release_command(incident) if release else 'rollbackctl hold'}"
         raise
     exposure = read_exposure(Path(risk_snapshot)) if risk_snapshot else ()
     problems = (*held.problems, *filter(None, (policy_problem,)))

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from bot_core.foundation.frozen import frozen, replace
-from rollbackctl.core.commands import release_command
+from rollbackctl.core.commands import abandon_command, continue_command, release_command
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import InvalidInputError, LockedError, StalePlanError
 from rollbackctl.core.gate import Answer
@@ -53,7 +53,7 @@ def find_run(session: Session, spec: Spec, plan_id: str | None = None) -> RunFac
     if same and fact.host != host:
         raise LockedError(
             f"run {fact.run} was begun on host {fact.host}; this is {host}",
-            hint=f"on {fact.host}: rollbackctl apply PLAN\nor close it: rollbackctl abandon {fact.run} --reason TEXT",
+            hint=f"on {fact.host}: {continue_command(fact.run)}\nor close it: {abandon_command(fact.run)}",
         )
     if not same:
         raise unfinished_error(fact)
@@ -182,7 +182,7 @@ def _require_policy(session: Session, plan: Plan, run: str) -> None:
     if plan.policy != session.workspace.policy_digest:
         raise InvalidInputError(
             "the firm's policy has changed since the run began",
-            hint="put config/rollbackctl.yaml back and apply again\n"
+            hint=f"put config/rollbackctl.yaml back, then: {continue_command(run)}\n"
             f"or close the run, then plan again: rollbackctl abandon {run} --reason TEXT",
         )
 

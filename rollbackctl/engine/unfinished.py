@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from shlex import quote
 from typing import Any, Literal
 
 from pydantic import JsonValue
@@ -12,10 +13,10 @@ from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.safe_file import read_inside
 from rollbackctl.core.address import Address
 from rollbackctl.core.checkpoint import Checkpoint, Entry, EntryType, fold
+from rollbackctl.core.commands import continue_command, release_command
 from rollbackctl.core.errors import LockedError, RollbackError
 from rollbackctl.core.observation import RunFact
 from rollbackctl.engine.history import read_run
-from rollbackctl.engine.runs import run_folder
 from rollbackctl.engine.session import Session, next_order
 from rollbackctl.engine.steps import Run
 from rollbackctl.engine.workspace import Workspace
@@ -98,16 +99,15 @@ def unfinished_error(fact: RunFact) -> LockedError:
 
 def continuing(fact: RunFact) -> str:
     """Return the command that continues an unfinished run."""
-    incident = f" --incident {fact.incident}" if fact.incident else ""
     match fact.operation:
         case "hold":
-            return f"rollbackctl hold{incident}"
+            return "rollbackctl hold" + (f" --incident {quote(fact.incident)}" if fact.incident else "")
         case "release":
-            return f"rollbackctl hold --release{incident}"
+            return release_command(fact.incident)
         case "undo":
-            return f"rollbackctl undo {fact.run}"
+            return f"rollbackctl undo {fact.run} --yes"
         case _:
-            return f"rollbackctl apply {run_folder(fact.run)}/plan.json"
+            return continue_command(fact.run)
 
 
 def close(session: Session, fact: RunFact, how: Literal["abandoned", "undone"], body: dict[str, JsonValue]) -> None:

@@ -27,14 +27,15 @@ def run_of(operator: Operator) -> str:
 
 def test_a_changed_policy_stops_a_run_and_names_the_commands(waiting: Operator) -> None:
     (waiting.root / "config/rollbackctl.yaml").write_text("reports: 6\n")
+    run = run_of(waiting)
 
     answer = waiting.call("apply", PLAN_FILE, "--yes")
 
     assert answer.code == 8
     assert answer.err.endswith(
         "error: the firm's policy has changed since the run began\n"
-        "next: put config/rollbackctl.yaml back and apply again\n"
-        f"      or close the run, then plan again: rollbackctl abandon {run_of(waiting)} --reason TEXT\n"
+        f"next: put config/rollbackctl.yaml back, then: rollbackctl apply var/rollbackctl/runs/{run}/plan.json\n"
+        f"      or close the run, then plan again: rollbackctl abandon {run} --reason TEXT\n"
     )
 
 
