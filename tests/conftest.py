@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import tests.unpickling  # noqa: F401 - an audit hook for all tests
+
 FIXTURES = Path(__file__).parent / "fixtures"
 NOW = datetime(2025, 11, 18, 8, 0, tzinfo=UTC)
 

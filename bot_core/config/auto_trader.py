@@ -255,7 +255,7 @@ def _compose(text: str, source: str) -> _Node | None:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise FileFormatError(f"not YAML: {error.problem}", path=source, line=line) from error
-    except YAMLError as error:
+    except (YAMLError, ValueError, OverflowError) as error:  # the latter two: an escape or a version beyond all bounds
         raise FileFormatError("not YAML: a character that YAML does not allow", path=source) from error
     return root
 

@@ -103,7 +103,7 @@ def _load(data: bytes, source: str) -> Fields:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise FileFormatError(f"{source}, line {line}: not YAML: {error.problem}", path=source, line=line) from error
-    except (YAMLError, RecursionError, ValueError) as error:
+    except (YAMLError, RecursionError, ValueError, OverflowError) as error:
         raise FileFormatError(f"{source}: not YAML: {error}", path=source) from error
     if not isinstance(value, Mapping):
         raise FileFormatError(f"{source}: the top level is not a mapping", path=source)

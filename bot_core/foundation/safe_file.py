@@ -39,6 +39,20 @@ def read_inside(root: Path, relative: str, *, max_bytes: int = MAX_BYTES) -> byt
         raise type(error)(error.problem.replace(f"{root}/", ""), hint=error.hint, path=relative) from error
 
 
+def read_given(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes of a file that the user has named: links are followed, but what is too large is not read to its end.
+
+    Raises:
+        OSError: It cannot be opened or read.
+        UnsafePathError: It has more than `max_bytes`, or no end at all.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return _read_all(descriptor, Path(path.name), max_bytes)
+    finally:
+        os.close(descriptor)
+
+
 def read_inside_or_none(root: Path, relative: str, *, max_bytes: int = MAX_BYTES) -> bytes | None:
     """Like `read_inside`; None when the file does not exist."""
     try:

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from bot_core.foundation.errors import BotCoreError
+from bot_core.foundation.safe_file import read_given
 from bot_core.foundation.strict_json import JsonValue, parse_object
 
 
 def read_exposure(path: Path) -> tuple[str, ...]:
     """Return one line per open position; a snapshot that cannot be read is a line that says so, never an error."""
     try:
-        profiles = parse_object(path.read_bytes(), path.name)
+        profiles = parse_object(read_given(path), path.name)
     except OSError as error:
         return (f"{path.name} cannot be read: {error.strerror}",)
     except BotCoreError as error:

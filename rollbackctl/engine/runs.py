@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from bot_core.foundation.atomic_file import make_folder, sync, write_atomic
-from bot_core.foundation.errors import BotCoreError, LockTimeoutError
+from bot_core.foundation.errors import BotCoreError, FileFormatError, LockTimeoutError
 from bot_core.foundation.file_system import network_file_system
 from bot_core.foundation.lock import FileLock
 from bot_core.foundation.safe_file import list_inside, read_inside_or_none
@@ -156,11 +156,11 @@ class FileRunStore:
         entries, previous = [], ""
         for number, line in enumerate(whole.splitlines(), 1):
             try:
-                value = json.loads(line)
+                value = parse_object(line, self._path(run, _JOURNAL))
                 if value.pop("prev") != previous:
                     raise ValueError("it does not follow the line before")
                 entries.append(Entry.model_validate(value))
-            except (ValueError, KeyError, AttributeError, ValidationError) as error:
+            except (ValueError, KeyError, FileFormatError, ValidationError) as error:
                 raise InvalidInputError(
                     f"{self._path(run, _JOURNAL)}:{number}: the run journal is damaged", hint=restore_hint(run)
                 ) from error

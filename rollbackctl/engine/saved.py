@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bot_core.foundation.atomic_file import write_atomic
+from bot_core.foundation.safe_file import read_given
 from bot_core.foundation.strict_json import encode_json, parse_object
 from rollbackctl.core.document import PlanDocument, read_document
 from rollbackctl.core.errors import InvalidInputError
@@ -83,7 +84,7 @@ def plan_from_world(plan: Path, world: Path, clock: Callable[[], datetime], show
 
 def _read(path: Path, shown: str, hint: str) -> dict[str, Any]:
     try:
-        data = path.read_bytes()
+        data = read_given(path)
     except OSError as error:
         raise InvalidInputError(f"{shown} cannot be read: {error.strerror}", hint=hint) from error
     return parse_object(data, shown)

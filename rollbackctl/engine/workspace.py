@@ -11,7 +11,7 @@ from pathlib import Path
 from bot_core.foundation.digest import sha256_hex
 from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.frozen import frozen, replace
-from bot_core.foundation.safe_file import read_inside_or_none
+from bot_core.foundation.safe_file import read_given, read_inside_or_none
 from rollbackctl.core.errors import InvalidInputError, RollbackError, UsageError
 from rollbackctl.engine.registry import Registry, load_registry
 from rollbackctl.spec.document import Policy, Spec
@@ -133,7 +133,7 @@ def read_spec(path: Path, registry: Registry, shown: str | None = None) -> Spec:
     """
     name = shown or str(path)
     try:
-        data = path.read_bytes()
+        data = read_given(path)
     except OSError as error:
         raise InvalidInputError(
             f"{name} cannot be read: {error.strerror}",

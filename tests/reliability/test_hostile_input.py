@@ -1,0 +1,212 @@
+"""A corpus of hostile files, one folder for each loader: refused or named for the right reason, and nothing changes."""
+
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.harness import PLAN, SAVED, Done, Site, new_site, quick_folder
+from tests.reliability.child import in_child, starve_of_memory
+
+CORPUS = Path(__file__).parent / "hostile"
+APPLY = ("apply", PLAN, "--yes")
+CHECKED = ("plan", PLAN, "--check")
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Where a loader's file lies, the command that reads it, and what that command makes of a hostile one.
+
+    Attributes:
+        path: The file below the workspace; RUN stands for the folder of the run that is unfinished then.
+        command: What reads it.
+        code: The exit code; 0 where the interface says that the file is named and passed over.
+        named: What names it in the output.
+    """
+
+    path: str
+    command: tuple[str, ...] = APPLY
+    code: int = 8
+    named: str = ""
+
+
+LOADERS = {
+    "plan": Loader(PLAN),
+    "saved_plan": Loader(SAVED, ("apply", SAVED)),
+    "artifact": Loader("models/decision_engine/model-v9.json", CHECKED, 0, "v9"),
+    "manifest": Loader("models/decision_engine/manifest.json"),
+    "report": Loader("audit/ai_decision/drift/20251117T224530Z_drift_alert.json", CHECKED, 3),
+    "decision_journal": Loader("logs/decision_journal/decisions-20251118.jsonl", CHECKED, 0),
+    "scheduler": Loader("audit/ai_decision/scheduler.json"),
+    "serving": Loader("var/models/serving.json"),
+    "policy": Loader("config/rollbackctl.yaml"),
+    "auto_trader": Loader("config/auto_trader.yaml"),
+    "run_journal": Loader("RUN/journal.jsonl"),
+    "run_plan": Loader("RUN/plan.json"),
+    "candidates": Loader("data/decision_engine/paper/candidates.json"),
+}
+# What is said of a fault, wherever it is found: a file that is refused for another reason proves nothing.
+REASONS = {
+    "alias": "the anchor 'a' is not allowed",
+    "billion_laughs": "is not allowed; write the value out",
+    "byte_order_mark": "byte order mark",
+    "deep": "deeper than",
+    "duplicate_key": "given twice|stands twice",
+    "escape_beyond_unicode": "is no character",
+    "huge_integer": "64 bits",
+    "infinity": "finite",
+    "lone_surrogate": "surrogate",
+    "nan": "finite",
+    "not_utf8": "not UTF-8",
+    "second_document": "second document",
+    "tag": "the tag .* is not allowed",
+}
+# Journals are read line by line and name the line; of the trader's file, only the flag is ours to judge.
+OWN_REASONS = {
+    "auto_trader": r"neither true nor false|written twice|repeats nothing|not YAML|not UTF-8|more than one document|"
+    "deeper than|not a mapping|is missing",
+    "decision_journal": "journal.*decisions-20251118.jsonl:1",
+    "run_journal": "journal.jsonl:[12]: the run journal is damaged",
+}
+_LARGE = 1 << 24
+CASES = sorted(path for path in CORPUS.glob("*/*") if path.parent.name in LOADERS)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with quick_folder() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def waiting(folder: Path) -> Site:
+    """A workspace with a plan that tries candidates, and the same plan saved."""
+    site = new_site(folder / "waiting")
+    text = (site.root / PLAN).read_text()
+    (site.root / PLAN).write_text(text.replace("spec: {model: {}}", "spec: {model: {}, checks: {smoke: {}}}"))
+    site.save()
+    return site
+
+
+@pytest.fixture(scope="module")
+def unfinished(folder: Path) -> Site:
+    site = new_site(folder / "unfinished")
+    assert site.interrupted(9).code == 130
+    return site
+
+
+def everything(root: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file of a workspace but the locks, with its mode; links and other sorts as they are."""
+    return {
+        path.relative_to(root).as_posix(): (
+            path.lstat().st_mode,
+            path.read_bytes() if path.is_file() and path.stat().st_size < _LARGE else b"",
+        )
+        for path in sorted(root.rglob("*"))
+        if not path.name.endswith("lock") and not path.is_symlink()
+    }
+
+
+def unsafe(text: str) -> list[str]:
+    """Every character of an output that steers a terminal, hides, or is none."""
+    return [hex(ord(sign)) for sign in text if sign != "\n" and unicodedata.category(sign)[0] == "C"]
+
+
+@pytest.fixture
+def placed(waiting: Site, unfinished: Site) -> Iterator[Callable[[str, Callable[[Path], object]], Site]]:
+    """Put something in the place of a loader's file; the file comes back after the test."""
+    restored: list[tuple[Path, bytes | None]] = []
+
+    def place(name: str, write: Callable[[Path], object]) -> Site:
+        loader = LOADERS[name]
+        site = unfinished if loader.path.startswith("RUN/") else waiting
+        run = site.runs()[0] if site is unfinished else site.root
+        path = run / loader.path.removeprefix("RUN/")
+        restored.append((path, path.read_bytes() if path.exists() else None))
+        path.unlink(missing_ok=True)
+        write(path)
+        return site
+
+    yield place
+    for path, data in restored:
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
+        if data is not None:
+            path.write_bytes(data)
+
+
+def assert_refused(name: str, done: Done, code: int | None = None) -> None:
+    loader = LOADERS[name]
+    assert "Traceback" not in done.err
+    assert done.code == (loader.code if code is None else code), done
+    assert (loader.named or Path(loader.path).name) in done.out + done.err
+    assert unsafe(done.out + done.err) == []
+    assert "\nnext: " in done.err or loader.command == CHECKED
+
+
+def test_every_loader_has_its_corpus() -> None:
+    assert {path.name for path in CORPUS.iterdir()} == LOADERS.keys()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.stem}")
+def test_a_hostile_file_is_refused_for_its_reason_and_nothing_changes(case: Path, placed) -> None:
+    site = placed(case.parent.name, lambda path: path.write_bytes(case.read_bytes()))
+    before = everything(site.root)
+
+    done = site(*LOADERS[case.parent.name].command)
+
+    assert_refused(case.parent.name, done)
+    reason = OWN_REASONS.get(case.parent.name) or REASONS.get(case.stem, "")
+    assert re.search(reason, done.out + done.err), done
+    assert everything(site.root) == before
+
+
+def twin(path: Path) -> Path:
+    """A file beside the workspace, for a second name in it."""
+    other = next(folder for folder in path.parents if (folder / "audit").is_dir()).with_suffix(".twin")
+    other.write_bytes(b"{}")
+    return other
+
+
+SORTS: dict[str, Callable[[Path], object]] = {
+    "link": lambda path: path.symlink_to("/etc/hostname"),
+    "dangling link": lambda path: path.symlink_to("nowhere"),
+    "link to itself": lambda path: path.symlink_to(path.name),
+    "hard link": lambda path: path.hardlink_to(twin(path)),
+    "fifo": os.mkfifo,
+    "socket": lambda path: os.mknod(path, stat.S_IFSOCK | 0o600),
+    "folder": Path.mkdir,
+    # More than any file of ours may have, and no block of it on the disk.
+    "huge file": lambda path: (path.touch(), os.truncate(path, 1 << 40)),
+}
+# What a file is that the operator has named, is the operator's choice; only its size is ours to bound. And a folder in a
+# journal's folder is no file of the journal.
+_NAMED = ("plan", "saved_plan")
+_CASES_OF_SORT = [
+    (name, sort)
+    for name in LOADERS
+    for sort in SORTS
+    if (name not in _NAMED or sort == "huge file") and (name, sort) != ("decision_journal", "folder")
+]
+
+
+@pytest.mark.parametrize(("name", "sort"), _CASES_OF_SORT)
+def test_what_is_no_plain_file_of_a_bounded_size_is_refused_in_bounded_memory(name: str, sort: str, placed) -> None:
+    def act() -> Done:
+        starve_of_memory()
+        return site(*LOADERS[name].command)
+
+    site = placed(name, SORTS[sort])
+    before = everything(site.root)
+
+    done = in_child(act)
+
+    assert_refused(name, done, 8 if name == "decision_journal" else None)
+    assert everything(site.root) == before
