@@ -56,8 +56,7 @@ def rehearse(
         copy_workspace(calm.root, disturbed.root)
 
         listener(Event("rehearsal_progress", "the workspace is copied; first an undisturbed run on the copy"))
-        session = Session.open(calm, _ignore, asked_to_stop)
-        applied, waited_for = _lead(session, spec, saved)
+        applied, waited_for = _lead(Session.open(calm, _ignore, asked_to_stop), spec, saved)
         if applied.report is None:
             return Rehearsal(applied.document, duration_s=time.monotonic() - begun)
 
