@@ -50,10 +50,7 @@ def rehearse(
     begun, now = time.monotonic(), workspace.clock()
     with _folder_for_copies(workspace.root) as folder:
         calm, disturbed = (replace(workspace, root=folder / name, clock=lambda: now) for name in ("calm", "disturbed"))
-        copy_workspace(workspace.root, calm.root)
-        spec, saved = _read(_in_copy(plan, workspace.root, calm.root), shown, calm)
-        shutil.rmtree(calm.root / spec.spec.serving.model_dir / "engines", ignore_errors=True)
-        copy_workspace(calm.root, disturbed.root)
+        spec, saved = _copy_twice(workspace.root, plan, shown, calm, disturbed.root)
 
         listener(Event("rehearsal_progress", "the workspace is copied; first an undisturbed run on the copy"))
         applied, waited_for = _lead(Session.open(calm, _ignore, asked_to_stop), spec, saved)
@@ -128,6 +125,17 @@ def _folder_for_copies(root: Path) -> Iterator[Path]:
         yield folder
     finally:
         remove_copies(folder)
+
+
+def _copy_twice(
+    root: Path, plan: Path, shown: str, calm: Workspace, disturbed: Path
+) -> tuple[Spec, PlanDocument | None]:
+    """Copy a workspace, read the plan, make its engines unknown in the copy, and copy that; return what was read."""
+    copy_workspace(root, calm.root)
+    spec, saved = _read(_in_copy(plan, root, calm.root), shown, calm)
+    shutil.rmtree(calm.root / spec.spec.serving.model_dir / "engines", ignore_errors=True)
+    copy_workspace(calm.root, disturbed)
+    return spec, saved
 
 
 def _in_copy(plan: Path, root: Path, copy: Path) -> Path:
