@@ -186,8 +186,7 @@ SORTS: dict[str, Callable[[Path], object]] = {
     # More than any file of ours may have, and no block of it on the disk.
     "huge file": lambda path: (path.touch(), os.truncate(path, 1 << 40)),
 }
-# What a file is that the operator has named, is the operator's choice; only its size is ours to bound. And a folder in a
-# journal's folder is no file of the journal.
+# Of a file that the operator names, only the size is ours to bound; a folder beside a journal's files is none of them.
 _NAMED = ("plan", "saved_plan")
 _CASES_OF_SORT = [
     (name, sort)
