@@ -112,7 +112,7 @@ def full_after(free: int, before: Site, clean: Site, folder: Path) -> list[str]:
 
 
 def limits(clean: Site) -> list[int]:
-    """Lengths that a file may be cut at: the middle, the last byte and the end of each entry, and of each other file."""
+    """Lengths to cut a file at: the middle, the last byte and the end of each entry, and of each other file."""
     found = {0, 1}
     run = clean.runs()[0]
     for path in (*run.rglob("*"), *(clean.root / "var/models").rglob("*.json")):
