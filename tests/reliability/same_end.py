@@ -3,15 +3,24 @@
 import json
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+
+import pytest
 
 from tests.harness import STORE, Site, unlike_once
 
 # Each invocation writes its own line, evidence and name; the report tells of all invocations.
 _OWN = re.compile(r"(journal\.jsonl|report\.json|lock|\.?seen-.*)")
 LOGS = ("logs/decision_journal/rollback.log", "audit/ai_decision/incident_journal.md")
+
+
+def require_none(problems: Iterable[str], shown: int = 20) -> None:
+    """Fail where there is a problem, with the first ones only: a grave fault has thousands."""
+    found = list(problems)
+    if found:
+        pytest.fail("\n".join([*found[:shown], f"{len(found)} in all"]), pytrace=False)
 
 
 def unlike(site: Site, clean: Site, left: Mapping[str, bytes] | None = None) -> Iterator[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Done, Site, new_site, quick_folder
-from tests.reliability.same_end import unlike
+from tests.reliability.same_end import require_none, unlike
 from tests.reliability.strace import FAULTS, TERMINAL, Call, injection, traced
 
 PARTS = 16
@@ -99,7 +99,7 @@ def test_a_fault_at_some_calls_and_apply_again_lead_to_the_same_end(sweep: Sweep
     # 113 shares no factor with the number of faults, so that each has its turn.
     problems = swept(sweep, trials[::113], folder, figures)
 
-    assert "\n".join(problems) == ""
+    require_none(problems)
 
 
 @pytest.mark.reliability
@@ -109,7 +109,7 @@ def test_a_fault_at_any_call_and_apply_again_lead_to_the_same_end(
 ) -> None:
     problems = swept(sweep, sweep.trials(part, PARTS), folder, figures)
 
-    assert "\n".join(problems) == ""
+    require_none(problems)
 
 
 def test_every_sort_of_call_is_a_point(sweep: Sweep) -> None:
