@@ -62,5 +62,7 @@ def command(
     finally:
         known = [str(engine) for engine in engines(*place_of)]
         following = leads(session, read_history(session.store, []))  # a damaged run keeps nobody from reading on
+        if held.problems and held.code == 6:
+            following = ("end the process that keeps the lock (kill -KILL PID), then:", *following)
         app.out(render_hold(held.report, held.holds, problems, exposure, known, map(str, held.absent), following))
-    return 8 if problems else 0
+    return (held.code if held.problems else 8) if problems else 0

@@ -95,6 +95,12 @@ class PartlyHeldError(InvalidInputError):
     """A hold is in place but for what `problems` name; the same command tries that again."""
 
 
+class EngineInTheWayError(PartlyHeldError):
+    """A hold is not complete, only because an engine keeps a lock to itself."""
+
+    exit_code = 6
+
+
 class UsageError(RollbackError):
     """The command was called wrongly."""
 

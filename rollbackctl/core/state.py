@@ -15,6 +15,7 @@ RUN_TIME = "${run.time}"
 RUN_ACTOR = "${run.actor}"
 RUN_SIGNERS = "${run.signers}"
 RUN_ENGINE = "${run.engine}"
+RUN_NOT_HELD = "${run.not_held}"
 HELD_BY = f"held by rollbackctl run {RUN_ID}"
 
 

@@ -6,7 +6,7 @@ from dataclasses import field
 from pydantic import JsonValue
 
 from bot_core.foundation.atomic_file import sync
-from bot_core.foundation.errors import BotCoreError
+from bot_core.foundation.errors import BotCoreError, LockTimeoutError
 from bot_core.foundation.frozen import frozen, replace
 from bot_core.foundation.strict_json import encode_json
 from rollbackctl.checks import Bench
@@ -15,6 +15,7 @@ from rollbackctl.core.commands import abandon_command, continue_command
 from rollbackctl.core.errors import (
     CheckFailedError,
     DriftError,
+    EngineInTheWayError,
     GateBlockedError,
     InterruptedRunError,
     PartlyHeldError,
@@ -47,7 +48,7 @@ class Context:
         observation: The evidence, read once for this invocation.
         order: How many invocations the workspace has seen, this one included.
         listener: Is told what happens.
-        failures: What a hold could not do; it does the rest all the same.
+        failures: What a hold could not do, by address; it does the rest all the same.
         asked_to_stop: Says who or what asks the run to stop after its current step; None when nobody does.
     """
 
@@ -59,7 +60,7 @@ class Context:
     listener: Listener
     asked_to_stop: Callable[[], str | None]
     name_holder: Callable[[], None] = field(default=lambda: None)
-    failures: list[str] = field(default_factory=list)
+    failures: dict[Address, Exception] = field(default_factory=dict)
 
     @property
     def plan(self) -> Plan:
@@ -94,7 +95,10 @@ def carry_out(context: Context) -> Report:
         if phase is Phase.HOLD:
             _wait_for_engines(context)
     if context.failures:
-        raise PartlyHeldError("not everything could be held", problems=tuple(map(Problem, context.failures)))
+        in_the_way = all(isinstance(error, LockTimeoutError) for error in context.failures.values())
+        kind = EngineInTheWayError if in_the_way else PartlyHeldError
+        problems = tuple(Problem(f"{address}: {error}") for address, error in context.failures.items())
+        raise kind("not everything could be held", problems=problems)
     return _finish(context)
 
 
@@ -109,7 +113,7 @@ def _make(context: Context, runner: StepRunner, step: Step) -> None:
     except (BotCoreError, OSError) as error:
         if context.plan.operation != "hold":
             raise
-        context.failures.append(f"{step.address}: {error}")
+        context.failures[step.address] = error
     else:
         _tell_step(context, "apply_complete", step)
     _stop_if_asked(context)
@@ -160,6 +164,8 @@ def _value(context: Context, name: str) -> str:
             return context.run.workspace.now()
         case "actor":
             return f"{actor.user}@{actor.host}"
+        case "not_held":
+            return ", ".join(map(str, context.failures)) or "nothing"
         case "signers":
             return signers(context.plan, context.observation)
         case "engine" if context.facts is not None:

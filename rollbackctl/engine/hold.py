@@ -15,7 +15,7 @@ from rollbackctl.core.observation import ChecklistFact, HoldFact, JournalFact, O
 from rollbackctl.core.plan import Change, Desired, Phase, Plan, Target
 from rollbackctl.core.planner import make_steps
 from rollbackctl.core.report import Report
-from rollbackctl.core.state import RUN_ACTOR, RUN_ID, State
+from rollbackctl.core.state import RUN_ACTOR, RUN_ID, RUN_NOT_HELD, State
 from rollbackctl.engine.apply import Context, carry_out
 from rollbackctl.engine.history import History, read_history, read_run
 from rollbackctl.engine.observe import plan_binding
@@ -36,16 +36,18 @@ class Held:
     """What a hold came to.
 
     Attributes:
-        report: The run that placed it; None when everything was held already.
+        report: The run that placed it, or completed it; None when everything was held already.
         holds: Every hold in force afterwards.
         problems: What could not be held, with the reason; the rest is held all the same.
         absent: Resources that do not exist here, so that there is nothing to hold.
+        code: The exit code where there are problems.
     """
 
     report: Report | None
     holds: tuple[HoldFact, ...]
     problems: tuple[str, ...] = ()
     absent: tuple[Address, ...] = ()
+    code: int = PartlyHeldError.exit_code
 
 
 def hold_targets(kinds: Mapping[str, Kind], spec: Spec) -> dict[Address, Target]:
@@ -75,23 +77,26 @@ def place(session: Session, spec: Spec, incident: str | None, reason: str) -> He
     with ExitStack() as stack:
         name_holder = _lock_after_stop(session, stack)
         session.stop.clear()
+        report: Report | None = None
         history, problems = _interrupted(session)
         if history.unfinished is not None and history.unfinished.operation == "hold":
             try:
-                continue_operation(session, history, name_holder)
+                report = continue_operation(session, history, name_holder)
             except PartlyHeldError as error:
-                return Held(None, _history(session)[0].holds, tuple(problem.text for problem in error.problems))
+                texts = tuple(problem.text for problem in error.problems)
+                return Held(None, _history(session)[0].holds, texts, code=error.exit_code)
             history, problems = _history(session)
         document, absent, broken = _hold_document(session, spec, incident, reason, history)
         problems += broken
         if "joins" not in document.plan.facts and not any(step.phase is Phase.HOLD for step in document.plan.steps):
-            return Held(None, history.holds, tuple(problems), absent)
-        report = None
+            return Held(report, history.holds, tuple(problems), absent)
+        code = PartlyHeldError.exit_code
         try:
             report = carry_out_operation(session, spec, document, history, name_holder)
         except PartlyHeldError as error:
+            report, code = None, code if problems else error.exit_code
             problems += [problem.text for problem in error.problems]
-        return Held(report, _history(session)[0].holds, tuple(problems), absent)
+        return Held(report, _history(session)[0].holds, tuple(problems), absent, code)
 
 
 def _lock_after_stop(session: Session, stack: ExitStack) -> Callable[[], None]:
@@ -160,7 +165,8 @@ def _hold_document(
             absent += [address] if target(now) is None else []
         elif incident is not None and incident not in hold.incidents:
             joins.append(str(address))
-    metadata = {"reason": reason, "run": RUN_ID, "actor": RUN_ACTOR} | ({"incident": incident} if incident else {})
+    metadata = {"reason": reason, "run": RUN_ID, "actor": RUN_ACTOR, "not_held": RUN_NOT_HELD}
+    metadata |= {"incident": incident} if incident else {}
     made = operation_document(
         session,
         spec,

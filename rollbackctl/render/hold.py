@@ -33,7 +33,9 @@ def render_hold(
     open_lines = [f"  {plain(line)}" for line in exposure]
     if open_lines:
         lines += ["Open exposure", *open_lines]
-    lines += ["Engines", *(f"  {plain(engine)}" for engine in engines)] if engines else [f"Engines   {NO_ENGINES}"]
+    reached = not any(problem.startswith("serving/") for problem in listed)
+    title = "Engines" if reached else "Engines   the hold has not reached them; what follows is of the state before"
+    lines += [title, *(f"  {plain(engine)}" for engine in engines)] if engines else [f"Engines   {NO_ENGINES}"]
     lines.append("This tool closes no position and cancels no order.")
     lines += one_below_another(leads)
     return "\n".join(lines) + "\n"

@@ -290,11 +290,17 @@ def test_a_frozen_engine_does_not_keep_the_rest_from_being_held(operator: Operat
         answer = operator.call("hold", "--incident", "INC-2025-1117")
     again = operator.call("hold", "--incident", "INC-2025-1117")
 
-    assert answer.code == 8
+    assert answer.code == 6
     assert "PROBLEM: serving/var/models" in answer.out
+    assert (
+        "Next: end the process that keeps the lock (kill -KILL PID), then:\n"
+        "      rollbackctl hold --incident INC-2025-1117\n"
+    ) in answer.out
     assert b"maintenance: true" in (operator.root / HELD_FILES[1]).read_bytes()
-    assert again.code == 0, again.err
+    assert (again.code, again.out.startswith(f"Held by run {_run(operator, 'hold')}.")) == (0, True), again.err
     assert _serving(operator)["attached"] is False
+    (line,) = (operator.root / "logs/decision_journal/rollback.log").read_bytes().splitlines()
+    assert json.loads(line)["not_held"] == "serving/var/models"
 
 
 def test_an_abandoned_releases_holds_are_ended_by_the_next_plan(operator: Operator) -> None:
