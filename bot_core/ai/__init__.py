@@ -165,5 +165,8 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+__all__ = sorted(name for names in _NAMES.values() for name in names)
+
+
 def __dir__() -> list[str]:
-    return sorted(name for names in _NAMES.values() for name in names)
+    return __all__

@@ -203,10 +203,13 @@ def write_new_report(
     """Write `payload` under the first free name for this second; no report is ever overwritten.
 
     After a crash the report is there whole or not at all.
+
+    Raises:
+        BotCoreError: A value is not one that JSON has, a NaN for example; its key is named.
     """
     folder = audit_folder(audit_root) / _known(subdirectory)
     stem = file_stamp(moment) + (f"_{slug}" if slug else "")
-    data = encode_json(payload, sort_keys=True)
+    data = _encoded(payload)
     make_folder(folder)
     with FileLock(folder / ".reports.lock").hold(timeout_s=LOCK_TIMEOUT_S):
         taken = set(list_inside(folder, "."))
@@ -214,6 +217,15 @@ def write_new_report(
         path = folder / next(name for name in names if name not in taken)
         write_atomic(path, data)
     return path
+
+
+def _encoded(payload: Mapping[str, object]) -> bytes:
+    for key, value in payload.items():
+        try:
+            encode_json(value)
+        except (TypeError, ValueError) as error:
+            raise BotCoreError(f"{key} cannot stand in a report: {error}") from error
+    return encode_json(payload, sort_keys=True)
 
 
 def list_audit_reports(

@@ -119,12 +119,12 @@ class DecisionModelInference:
             context: What the features belong to; repeated in `last_data_quality_report`.
 
         Raises:
-            BotCoreError: No model is loaded, or the score is not finite.
+            BotCoreError: No model is loaded, a feature is no number, or the score is not finite.
             DataQualityException: A check fails and the artifact's metadata.data_quality.enforce is true.
         """
         with self._permit():
             model = self._required()
-            filled, imputed = impute(model.artifact, features)
+            filled, imputed = _filled(model.artifact, features)
             asked = self._last = _Asked(model.artifact, dict(features), context, filled, imputed)
             if model.is_enforced:
                 _refuse_alerts(_quality(model.artifact, features, context))
@@ -175,6 +175,16 @@ class DecisionModelInference:
         if self._model is None:
             raise BotCoreError("no model is loaded", hint="call load_weights first")
         return self._model
+
+
+def _filled(artifact: ModelArtifact, features: Mapping[str, float]) -> tuple[dict[str, float], tuple[str, ...]]:
+    try:
+        return impute(artifact, features)
+    except (TypeError, ValueError) as error:
+        wrong = [name for name in artifact.feature_names if not isinstance(features.get(name), int | float | None)]
+        if not wrong:
+            raise
+        raise BotCoreError(f"feature {wrong[0]} is {features[wrong[0]]!r}, not a number") from error
 
 
 def _score(model: _Model, filled: Mapping[str, float]) -> ModelScore:

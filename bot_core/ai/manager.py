@@ -226,7 +226,8 @@ class AIManager:
             features: By name; kept in `metadata.model_features`.
             model_name: As in `score_decision_features`.
         """
-        score = self.score_decision_features(features, model_name=model_name)
+        with self.engine.permitted(model_name) as permitted:
+            score = self.score_decision_features(features, model_name=model_name)
         return {
             "strategy": strategy,
             "action": action,
@@ -235,7 +236,7 @@ class AIManager:
             "notional": notional,
             "expected_return_bps": score.expected_return_bps,
             "expected_probability": score.success_probability,
-            "metadata": {"model_features": dict(features), "model_name": model_name},
+            "metadata": {"model_features": dict(features), "model_name": permitted.name},
         }
 
     def record_data_quality_issues(

@@ -173,3 +173,9 @@ def test_what_the_permit_raises_keeps_the_score_from_being_made() -> None:
 
     assert not inference.is_ready
     assert inference.last_imputed_features == ()
+
+
+@pytest.mark.parametrize("value", ["x", [1.0], {}])
+def test_a_feature_that_is_no_number_is_named(value: Any) -> None:
+    with pytest.raises(BotCoreError, match=r"^feature momentum is .*, not a number$"):
+        loaded().score({**means(artifact()), "momentum": value})
