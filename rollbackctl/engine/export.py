@@ -1,5 +1,14 @@
 """Writing the plan's target beside the artifacts, outside any run."""
 
+from pathlib import Path
+
+from bot_core.ai.data_monitoring import (
+    ensure_compliance_sign_offs,
+    load_recent_data_quality_reports,
+    load_recent_drift_reports,
+)
+from bot_core.ai.reports import AUDIT_ROOT
+from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.safe_file import read_inside
 from rollbackctl.core.errors import GateBlockedError
 from rollbackctl.core.facts import Pinned
@@ -34,3 +43,19 @@ def export_target(session: Session, spec: Spec) -> tuple[str, Pinned]:
         kind, name = TargetFile(binding), f"{spec.spec.model.repository}/rollback_target.json"
         kind.move(name, kind.observe(name), TargetFileState(sha256=target.sha256))
         return name, target
+
+
+def refusal_by_hand(root: Path) -> str | None:
+    """Say why the library's own check of the sign-offs refuses; None where it passes.
+
+    It asks for approved or waived, where a plan is content with Risk's *rejected*, the order to roll back.
+    """
+    audit = root / AUDIT_ROOT
+    try:
+        ensure_compliance_sign_offs(
+            data_quality_reports=load_recent_data_quality_reports(limit=5, audit_root=audit),
+            drift_reports=load_recent_drift_reports(limit=5, audit_root=audit),
+        )
+    except BotCoreError as error:
+        return error.problem.replace(f"{root}/", "")
+    return None

@@ -521,3 +521,15 @@ def test_a_hold_placed_while_an_earlier_run_cannot_be_read_loses_nothing_of_it(o
     schedule = json.loads((operator.root / HELD_FILES[0]).read_bytes())
     assert schedule["paused_reason"] == "incident INC-2025-1117: data drift freeze"
     assert "Held      nothing" in operator.call("status").out
+
+def test_an_exported_target_says_which_decision_the_runbook_still_lacks(operator: Operator) -> None:
+    operator.sign_all()
+    alert = "audit/ai_decision/drift/20251117T224530Z_drift_alert.json"
+
+    first = operator.call("export-target", "plans/inc.yaml").err
+    signed = operator.call("sign-off", alert, "--role", "risk", "--status", "waived", "--by", "X", "--notes", "by hand")
+    second = operator.call("export-target", "plans/inc.yaml").err
+
+    assert signed.code == 0, signed.err
+    assert f"refuses as yet: audit reports lack required sign-offs (risk: 1); risk: {alert} is rejected" in first
+    assert "refuses as yet" not in second
