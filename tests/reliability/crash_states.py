@@ -9,7 +9,6 @@ is kept or lost in any combination, and a write that is kept may be torn.
 import itertools
 import os
 import stat
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 from tests.reliability.strace import SYNCS, TERMINAL, Call, named, text
 
 ROOT = 0
+JOURNAL = "journal.jsonl"
 # Up to so many of the newest unsynced changes are kept or lost in every combination; what is older, all or nothing.
 _FREE = 7
 Tree = dict[str, tuple[bytes | None, int]]
@@ -104,9 +104,10 @@ class Disk:
     Attributes:
         seen: What every program sees; after a kill, the next one too.
         waiting: Changes that nothing has synced yet, in order.
-        versions: Whatever a file ever was in full, by path; None where it was absent.
+        versions: What a file may be, by path: what it was when a step was last recorded as done, and in full since;
+            None where it was absent.
         grown: Files that are written in place.
-        lasting: What a file held when it was last synced, by path.
+        lasting: What such a file held when it was last synced, or a step was recorded as done, by path.
         said: What was printed.
     """
 
@@ -121,11 +122,11 @@ class Disk:
                 names[name] = self._new((self.lasts,), path.stat().st_mode, content)
         self.seen = self.lasts.copy()
         self.waiting: list[Change] = []
-        self.versions: dict[str, set[bytes | None]] = defaultdict(lambda: {None})
-        self.versions |= {path: {data} for path, (data, _) in self.seen.tree().items()}
+        self.versions: dict[str, set[bytes | None]] = {}
         self.grown: set[str] = set()
         self.lasting: dict[str, bytes] = {}
         self.said = b""
+        self._acknowledge()
 
     def see(self, call: Call, root: Path) -> None:
         """Take in one call of a run in the folder `root`."""
@@ -143,7 +144,7 @@ class Disk:
                 if change.kind == "names" or not is_lock(path):
                     self.waiting.append(change)
             if call.name == "renameat":
-                self.versions[path].add(self.seen.data[self.seen.find(path)])
+                self.versions.setdefault(path, {None}).add(self.seen.data[self.seen.find(path)])
             elif call.name in ("openat", "write", "pwrite64") and not is_passing(path):
                 self.grown.add(path)
 
@@ -188,6 +189,14 @@ class Disk:
         self.waiting = [change for change in self.waiting if change.target in reached]
         if path in self.grown:
             self.lasting[path] = self.seen.data[target]
+            if path.endswith(JOURNAL) and b'"type":"done"' in self.lasting[path].splitlines()[-1]:
+                self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """From now on nothing that is seen may be lost."""
+        files = {path: data for path, (data, _) in self.seen.tree().items() if data is not None}
+        self.versions = {path: {data} for path, data in files.items()}
+        self.lasting |= {path: files[path] for path in self.grown if path in files}
 
     def _changes(self, call: Call, path: str, root: Path) -> Iterator[Change]:
         """What a call changes, as the disk sees it."""

@@ -522,6 +522,7 @@ def test_a_hold_placed_while_an_earlier_run_cannot_be_read_loses_nothing_of_it(o
     assert schedule["paused_reason"] == "incident INC-2025-1117: data drift freeze"
     assert "Held      nothing" in operator.call("status").out
 
+
 def test_an_exported_target_says_which_decision_the_runbook_still_lacks(operator: Operator) -> None:
     operator.sign_all()
     alert = "audit/ai_decision/drift/20251117T224530Z_drift_alert.json"
