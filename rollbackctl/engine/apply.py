@@ -7,13 +7,11 @@ from pydantic import JsonValue
 
 from bot_core.foundation.atomic_file import sync
 from bot_core.foundation.errors import BotCoreError, LockTimeoutError
-from bot_core.foundation.frozen import frozen, replace
+from bot_core.foundation.frozen import frozen
 from bot_core.foundation.strict_json import encode_json
-from rollbackctl.checks import Bench
 from rollbackctl.core.address import Address
 from rollbackctl.core.commands import abandon_command, continue_command
 from rollbackctl.core.errors import (
-    CheckFailedError,
     DriftError,
     EngineInTheWayError,
     GateBlockedError,
@@ -23,11 +21,12 @@ from rollbackctl.core.errors import (
     StalePlanError,
 )
 from rollbackctl.core.facts import Facts
-from rollbackctl.core.gate import Answer, Outcome, Result, Verdict
+from rollbackctl.core.gate import Answer, Verdict
 from rollbackctl.core.observation import HoldFact, Observation
 from rollbackctl.core.plan import PHASES, Phase, Plan, Step
 from rollbackctl.core.report import Report, make_report
 from rollbackctl.core.state import content_id, state_json
+from rollbackctl.engine.checking import run_checks
 from rollbackctl.engine.engines import first_decision, require_acknowledged
 from rollbackctl.engine.events import Event, Listener
 from rollbackctl.engine.evidence import secure_evidence
@@ -84,7 +83,7 @@ def carry_out(context: Context) -> Report:
     for phase in PHASES:
         steps = [step for step in context.plan.steps if step.phase is phase]
         if phase is Phase.CHECK:
-            _run_checks(context)
+            run_checks(context)
             continue
         if not steps:
             continue
@@ -284,47 +283,6 @@ def _first_decision(context: Context, facts: Facts) -> str:
     run = context.run
     root, host = run.workspace.root, run.workspace.actor.host
     return first_decision(root, context.spec, facts.target.sha256, host, lambda: _stop_if_asked(context))
-
-
-def _run_checks(context: Context) -> None:
-    """Try the loaded target; a check that passed in this run is not repeated."""
-    if context.facts is None:
-        return
-    bench = _bench(context, context.facts)
-    failed: list[Outcome] = []
-    for name in context.plan.checks:
-        known = context.run.checkpoint.outcomes.get(name)
-        if known is not None and known.result is Result.PASS:
-            continue
-        outcome = context.run.workspace.registry.checks[name]().run(bench)
-        outcome = replace(outcome, summary=outcome.summary.replace(f"{bench.root}/", ""))  # the same on every host
-        context.run.record("check", outcome.to_json())
-        message = f"check {name}: {outcome.result.value}, {outcome.summary}"
-        context.listener(Event("check_outcome", message, fields=outcome.to_json()))
-        if outcome.result is not Result.PASS:
-            failed.append(outcome)
-    if failed:
-        lines = [f"  {item.check}: {item.result.value}, {item.summary}" for item in failed]
-        run, incident, version = context.run.run, context.plan.incident, bench.facts.target.version
-        is_condemned = any(item.result is Result.FAIL for item in failed)
-        other, why = (
-            ("choose another target", f"{version} is passed over")
-            if is_condemned
-            else ("mend the check", f"under a new metadata.name; {version} stays eligible")
-        )
-        raise CheckFailedError(
-            "\n".join([f"{version} did not pass its checks; the holds are in place", *lines]),
-            hint=f"retry: {continue_command(run)}\n"
-            f"{other}: {abandon_command(run)}   (then plan again: {why})\n"
-            f"stay held: nothing to do; {incident} is held\n"
-            f"escalate: {context.spec.spec.escalation.to}, {context.spec.spec.escalation.runbook}",
-        )
-
-
-def _bench(context: Context, facts: Facts) -> Bench:
-    artifact = f"{context.spec.spec.serving.model_dir}/artifacts/{facts.target.sha256}.json"
-    workspace = context.run.workspace
-    return Bench(workspace.root, context.spec, facts, artifact, workspace.policy.limits, context.plan.inputs)
 
 
 def _take_over_finished(context: Context) -> None:
