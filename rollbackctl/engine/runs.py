@@ -27,6 +27,8 @@ from rollbackctl.engine.workspace import account_name
 
 STORE = "var/rollbackctl"
 _JOURNAL = "journal.jsonl"
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+_TAIL = 1 << 14  # bytes that are read of a journal to append to it
 _ORDER = re.compile(rb'"order":([0-9]{1,9})')
 
 
@@ -179,15 +181,19 @@ class FileRunStore:
             if entry.seq == 1:
                 self._share(path)
                 _sync_folder(path.parent)
-            data = _read_all(descriptor)
+            start = max(0, os.fstat(descriptor).st_size - _TAIL)
+            data = _read_from(descriptor, start)
             whole = _without_torn_line(data)
+            if start and whole.count(b"\n") < 2:  # the last line is longer than that
+                start, data = 0, _read_from(descriptor, 0)
+                whole = _without_torn_line(data)
             if len(whole) != len(data):
-                os.ftruncate(descriptor, len(whole))
+                os.ftruncate(descriptor, start + len(whole))
                 os.fdatasync(descriptor)  # before anything is in its place: a power loss must not mix the two
             last = whole[whole.rfind(b"\n", 0, -1) + 1 : -1]
-            value = entry.model_dump(mode="json") | {"prev": chain(last) if last else ""}
-            line = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-            offset = len(whole)
+            value = dict(entry) | {"prev": chain(last) if last else ""}
+            line = _encode(value).encode() + b"\n"
+            offset = start + len(whole)
             while line:
                 written = os.pwrite(descriptor, line, offset)
                 line, offset = line[written:], offset + written
@@ -334,9 +340,9 @@ def _without_torn_line(data: bytes) -> bytes:
     return whole[:start] if b"\0" in whole[start:] else whole
 
 
-def _read_all(descriptor: int) -> bytes:
+def _read_from(descriptor: int, start: int) -> bytes:
     data = b""
-    while chunk := os.pread(descriptor, 1 << 20, len(data)):
+    while chunk := os.pread(descriptor, 1 << 20, start + len(data)):
         data += chunk
     return data
 
