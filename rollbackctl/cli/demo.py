@@ -1,5 +1,6 @@
 """`rollbackctl demo`."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -23,6 +24,8 @@ def command(app: App, folder: Path, seed: int) -> int:
 
     Example: rollbackctl demo demo
     """
+    # So little data is trained on fastest by one thread: on a busy machine the others only wait, at full speed.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from rollbackctl.demo.workspace import build
 
     if folder.is_symlink() or (folder.exists() and any(folder.iterdir()) and not (folder / MARK).is_file()):
