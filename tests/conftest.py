@@ -17,6 +17,9 @@ NOW = datetime(2025, 11, 18, 8, 0, tzinfo=UTC)
 settings.register_profile("rollbackctl", deadline=None)
 settings.load_profile("rollbackctl")
 
+# The suite runs on every core as it is; more threads of scikit-learn's would only wait for each other, at full speed.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="rewrite the golden files; review the difference like code")
