@@ -43,7 +43,7 @@ def command(
     if out is not None:
         is_new = document.continues is None and not document.obstacles
         app.say(f"saved as {out}" + (f"; apply it as it is: rollbackctl apply {quote(out)}" if is_new else ""))
-    return exit_code(document, check=check, detailed=detailed_exitcode)
+    return exit_code(document, shown_path(out or plan), check=check, detailed=detailed_exitcode)
 
 
 def _tell_engines(app: App, workspace: "Workspace", model_dir: str) -> None:

@@ -22,4 +22,4 @@ def command(app: App, file: str, form: str, detailed_exitcode: bool, check: bool
 
     document = load_document(Path(file), shown_path(file))
     show_document(app, document, form, shown_path(file))
-    return exit_code(document, check=check, detailed=detailed_exitcode)
+    return exit_code(document, shown_path(file), check=check, detailed=detailed_exitcode)

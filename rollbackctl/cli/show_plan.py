@@ -7,6 +7,8 @@ from pydantic import JsonValue
 
 from rollbackctl.cli.app import App
 from rollbackctl.core.document import PlanDocument
+from rollbackctl.core.errors import GateBlockedError
+from rollbackctl.core.gate import Answer
 from rollbackctl.engine.events import Event
 
 FORMATS = ("text", "json", "markdown")
@@ -54,8 +56,16 @@ def emit_document(app: App, document: PlanDocument) -> None:
     app.listen(Event("change_summary", message, fields={"changes": counts, "plan": document.plan.id}))
 
 
-def exit_code(document: PlanDocument, *, check: bool, detailed: bool) -> int:
-    """Return 3 where a gate or an obstacle stops it and that was asked, else 2 where there are changes and that was."""
+def exit_code(document: PlanDocument, plan_path: str, *, check: bool, detailed: bool) -> int:
+    """Return 2 where there are changes and that was asked, else 0.
+
+    Raises:
+        GateBlockedError: A gate or an obstacle stops the plan, and that was asked.
+    """
     if check and (document.blocking or document.obstacles):
-        return 3
+        from rollbackctl.render.text import next_commands, refusal
+
+        waits = all(verdict.answer is Answer.WAITS for verdict in document.blocking)
+        hint = "\n".join(next_commands(document, plan_path))
+        raise GateBlockedError(refusal(document), hint=hint, only_waits=waits and not document.obstacles)
     return 2 if detailed and document.has_changes else 0

@@ -41,7 +41,7 @@ def render(document: PlanDocument, *, plan_path: str = "PLAN", paint: Paint = un
         ["Steps", *_steps(document.plan, paint)],
         [*_left_alone(document), *_undo(document)],
         [f"Note   {plain(note)}" for note in document.diagnostics],
-        [summary(document), *next_lines(document, plan_path)],
+        [summary(document), *one_below_another(next_commands(document, plan_path))],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
@@ -62,20 +62,35 @@ def summary(document: PlanDocument) -> str:
     return line
 
 
-def next_lines(document: PlanDocument, plan_path: str) -> list[str]:
-    """Return what to do next."""
-    blocking = document.blocking
+def refusal(document: PlanDocument) -> str:
+    """Say in one line how many gates stop a plan, and what is pending behind them."""
+    reasons = []
+    for answer, word in ((Answer.BLOCK, "block"), (Answer.WAITS, "wait")):
+        names = [verdict.gate for verdict in document.blocking if verdict.answer is answer]
+        if names:
+            gates = f"gate {word}s" if len(names) == 1 else f"gates {word}"
+            reasons.append(f"{len(names)} {gates} ({', '.join(names)})")
+    if document.obstacles:
+        reasons.append("apply is refused as things stand")
+    pending = sum(document.counts().values())
+    return f"{', '.join(reasons)}; {pending} change{'s are' if pending != 1 else ' is'} pending"
+
+
+def next_commands(document: PlanDocument, plan_path: str) -> list[str]:
+    """Return the commands that lead on, the next one first."""
+    blocking, again = document.blocking, f"rollbackctl plan {quote(plan_path)}"
     hard = [verdict for verdict in blocking if verdict.answer is Answer.BLOCK]
     if any(verdict.guards is Phase.SECURE for verdict in hard):
-        return [f"Next: mend what blocks; stop the model now:  rollbackctl hold --incident {document.plan.incident}"]
+        stop = f"rollbackctl hold --incident {quote(str(document.plan.incident))}   (stops the model now)"
+        return [stop, f"mend what blocks, then: {again}"]
     if document.obstacles:
-        return list(one_below_another([*document.obstacles, f"rollbackctl plan {quote(plan_path)}"]))
+        return [*document.obstacles, again]
     if hard:
-        return ["Next: mend what blocks, then plan again; apply would hold and wait before it"]
-    lines = sign_off_commands(plan_path, {role for verdict in blocking for role in verdict.waits_for})
+        return [f"mend what blocks, then: {again}   (apply would hold, and wait before it)"]
+    commands = sign_off_commands(plan_path, {role for verdict in blocking for role in verdict.waits_for})
     path = stored_plan(document.continues) if document.continues else plan_path
-    lines.append(f"rollbackctl apply {quote(path)}" + ("   (holds now, waits before the release)" if blocking else ""))
-    return list(one_below_another(lines))
+    apply = f"rollbackctl apply {quote(path)}" + ("   (holds now, waits before the release)" if blocking else "")
+    return [*commands, apply]
 
 
 def one_below_another(commands: Iterable[str]) -> Iterator[str]:

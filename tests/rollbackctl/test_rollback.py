@@ -39,10 +39,32 @@ def test_a_plan_that_waits_exits_by_what_was_asked(operator: Operator, option: s
     assert operator.tree(times=True) == before
 
 
-def test_a_check_beats_the_detailed_exit_code(operator: Operator) -> None:
+def test_a_check_beats_the_detailed_exit_code_and_says_what_stops_the_plan(operator: Operator) -> None:
     answer = operator.call("plan", "plans/inc.yaml", "--check", "--detailed-exitcode")
 
     assert answer.code == 3
+    assert answer.err.endswith(
+        "waiting: 1 gate waits (report_signoff); 13 changes are pending\n"
+        "next: rollbackctl sign-off --plan plans/inc.yaml --role compliance --status STATUS --by NAME\n"
+        "      rollbackctl sign-off --plan plans/inc.yaml --role data_governance --status STATUS --by NAME\n"
+        "      rollbackctl sign-off --plan plans/inc.yaml --role risk --status STATUS --by NAME\n"
+        "      rollbackctl apply plans/inc.yaml   (holds now, waits before the release)\n"
+    )
+
+
+def test_a_check_of_a_blocked_plan_is_an_error_that_says_how_to_stop_the_model(operator: Operator) -> None:
+    operator.edit("docs/compliance/ai_pipeline_signoff.md", lambda text: text.replace("[x]", "[ ]"))
+
+    planned = operator.call("plan", "plans/inc.yaml", "--check", "--out", "plan.json")
+    shown = operator.call("show", "plan.json", "--check")
+
+    assert (planned.code, shown.code) == (3, 3)
+    assert planned.err.endswith(shown.err)
+    assert shown.err == (
+        "error: 1 gate blocks (preconditions), 1 gate waits (report_signoff); 13 changes are pending\n"
+        "next: rollbackctl hold --incident INC-2025-1117   (stops the model now)\n"
+        "      mend what blocks, then: rollbackctl plan plan.json\n"
+    )
 
 
 def test_apply_before_the_sign_offs_holds_and_says_for_whom_it_waits(operator: Operator) -> None:
