@@ -1,0 +1,126 @@
+"""Where to count: the edges at which the values of a window are held against one model's training rows."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from bot_core.ai.baseline import Baseline, FeatureBaseline
+from bot_core.foundation.frozen import frozen
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# Edges of its own that a window needs, in standard deviations of training. Within the training range: wherever the
+# baseline leaves a wider gap than this, in so many pieces at most. Beyond it: as close up to sixteen, then in steps of
+# a twelfth of an octave up to a million; what lies further out counts as if it lay there, so that no absurd value
+# outweighs all others.
+_STEP = 1 / 16
+_MOST_PIECES = 32
+_NEAR, _OCTAVES, _PER_OCTAVE = 16, 16, 12
+# Where cells are to be fine: all but this share of the training values on each side.
+_OUTER = 0.002
+
+
+@frozen
+class Moments:
+    """All that the running engine's artifacts say of a feature; `minimum` and `maximum` are None where they do not."""
+
+    mean: float
+    stdev: float
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+@frozen
+class Profile:
+    """What a model's training rows looked like.
+
+    Attributes:
+        rows: How many there were; None where the artifact does not say.
+        features: A `FeatureBaseline`, or `Moments` where there is no better, by feature.
+        categories: How often each value was there, and how many were missing, by column of text.
+        source: Where this comes from, in words.
+    """
+
+    rows: int | None
+    features: Mapping[str, FeatureBaseline | Moments]
+    categories: Mapping[str, tuple[Mapping[str, int], int]]
+    source: str
+
+    @property
+    def is_approximate(self) -> bool:
+        """Whether there is a feature of which no more than moments are known."""
+        return any(isinstance(feature, Moments) for feature in self.features.values())
+
+    @classmethod
+    def of_baseline(cls, baseline: Baseline, source: str) -> "Profile":
+        """The profile in a baseline."""
+        categories = {name: (item.counts, item.missing) for name, item in baseline.categories.items()}
+        return cls(baseline.rows, baseline.features, categories, source)
+
+
+def edges_of(feature: FeatureBaseline | Moments) -> "NDArray[np.float64]":
+    """The edges at which a window is counted for a feature.
+
+    Those of the baseline, both ends of the training range, and more beyond it; for moments, steps around the mean.
+
+    Returns:
+        Ascending, all different, at least one, shape (edges,).
+    """
+    import numpy as np
+
+    step = _STEP * feature.stdev
+    if isinstance(feature, Moments):
+        around = np.arange(-_NEAR / _STEP, _NEAR / _STEP + 1) * step + feature.mean
+        ends = [end for end in (_before(feature.minimum), feature.maximum) if end is not None]
+        core = np.concatenate((around, ends))
+    else:
+        core = _parted(known_edges(feature), step)
+    near = np.arange(1, _NEAR / _STEP + 1) * step
+    far = _NEAR * feature.stdev * 2 ** (np.arange(1, _OCTAVES * _PER_OCTAVE + 1) / _PER_OCTAVE)
+    with np.errstate(over="ignore"):
+        beyond = np.concatenate((near, far))
+        edges = np.unique(np.concatenate((core, core.min() - beyond, core.max() + beyond)))
+    finite: NDArray[np.float64] = edges[np.isfinite(edges)]
+    return finite
+
+
+def known_edges(feature: FeatureBaseline) -> "NDArray[np.float64]":
+    """Where the training distribution is known exactly within its range: just below, at each edge, at the maximum."""
+    import numpy as np
+
+    return np.array((math.nextafter(feature.minimum, -math.inf), *feature.edges, feature.maximum))
+
+
+def _parted(edges: "NDArray[np.float64]", step: float) -> "NDArray[np.float64]":
+    """The edges, and wherever they lie further apart than the step, others between them."""
+    import numpy as np
+
+    widths = np.diff(edges)
+    wide = np.flatnonzero(widths > step) if step > 0 else ()
+    between = [
+        np.linspace(edges[place], edges[place + 1], min(_MOST_PIECES, math.ceil(widths[place] / step)) + 1)
+        for place in wide
+    ]
+    return np.unique(np.concatenate((edges, *between)))
+
+
+def inner_range(feature: FeatureBaseline | Moments) -> tuple[float, float]:
+    """Between which values nearly all of the training values lie."""
+    if isinstance(feature, Moments):
+        return feature.mean - 3 * feature.stdev, feature.mean + 3 * feature.stdev
+    if not feature.edges:
+        return feature.minimum, feature.maximum
+    seen, low, high = 0, feature.edges[0], feature.edges[-1]
+    for edge, count in zip(feature.edges, feature.counts, strict=False):
+        seen += count
+        if seen <= _OUTER * feature.n:
+            low = edge
+        if seen < (1 - _OUTER) * feature.n:
+            high = edge
+    return low, high
+
+
+def _before(value: float | None) -> float | None:
+    return None if value is None else math.nextafter(value, -math.inf)
