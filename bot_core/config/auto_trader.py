@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from bot_core.foundation.bounded_yaml import bounded_yaml
 from bot_core.foundation.digest import sha256_hex
 from bot_core.foundation.errors import FileFormatError
 from bot_core.foundation.frozen import frozen, replace
@@ -240,13 +241,12 @@ def _decode(data: bytes, source: str) -> str:
 
 def _compose(text: str, source: str) -> _Node | None:
     """The document's top node, None for an empty file."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
     from ruamel.yaml.events import DocumentStartEvent, NodeEvent
 
     root = None
     try:
-        events = YAML(typ="safe", pure=True).parse(text)
+        events = bounded_yaml(_MAX_DEPTH).parse(text)
         for event in events:
             if isinstance(event, DocumentStartEvent) and root is not None:
                 raise FileFormatError("more than one document", path=source, line=event.start_mark.line + 1)

@@ -8,10 +8,12 @@ from bot_core.config.models import (
     DecisionOrchestratorThresholds,
     DecisionStressTestConfig,
 )
+from bot_core.foundation.bounded_yaml import bounded_yaml
 from bot_core.foundation.errors import FileFormatError
 from bot_core.foundation.fields import Fields
 
 MAX_BYTES = 256 * 1024
+_MAX_DEPTH = 64
 RUNBOOK_THRESHOLDS = DecisionOrchestratorThresholds(
     max_cost_bps=20.0,
     min_net_edge_bps=1.5,
@@ -91,13 +93,12 @@ def _refuse_unknown(found: Fields, known: Mapping[str, bool] | tuple[str, ...], 
 
 
 def _load(data: bytes, source: str) -> Fields:
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     if len(data) > MAX_BYTES:
         raise FileFormatError(f"{source}: larger than {MAX_BYTES} bytes", path=source)
     try:
-        value = YAML(typ="safe", pure=True).load(data.decode())
+        value = bounded_yaml(_MAX_DEPTH).load(data.decode())
     except UnicodeDecodeError as error:
         raise FileFormatError(f"{source}: not UTF-8", path=source) from error
     except MarkedYAMLError as error:

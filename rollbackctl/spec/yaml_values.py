@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot_core.foundation.bounded_yaml import bounded_yaml
 from rollbackctl.core.errors import InvalidInputError, Problem
 
 MAX_BYTES = 256 * 1024
@@ -67,12 +68,11 @@ def _events(text: str, loaded: Loaded) -> Iterator[Any]:
     Raises:
         InvalidInputError: The text is not YAML.
     """
-    from ruamel.yaml import YAML  # 40 ms: only where YAML is read
-    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.error import YAMLError  # 40 ms: only where YAML is read
     from ruamel.yaml.reader import ReaderError
 
     try:
-        yield from YAML(typ="safe", pure=True).parse(text)
+        yield from bounded_yaml(MAX_DEPTH).parse(text)
     except ReaderError as error:
         problem = f"not YAML: the character U+{error.character:04X} is not allowed"
         raise _refusal(loaded, _at(text[: error.position], loaded.source, problem)) from error
