@@ -215,7 +215,7 @@ def test_every_example_plan_is_valid() -> None:
     assert len(plans) >= 2
     for name, body in plans:
         load_spec(
-            body.encode(), name, kinds=registry.kinds, gates=registry.gates, checks=registry.check_sections
+            body.encode(), name, kinds=registry.kinds, gates=registry.gate_sections, checks=registry.check_sections
         )  # fmt: skip
 
 

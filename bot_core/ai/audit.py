@@ -211,10 +211,11 @@ def write_new_report(
     stem = file_stamp(moment) + (f"_{slug}" if slug else "")
     data = _encoded(payload)
     make_folder(folder)
-    with FileLock(folder / ".reports.lock").hold(timeout_s=LOCK_TIMEOUT_S):
+    with FileLock(folder / ".reports.lock").hold(timeout_s=LOCK_TIMEOUT_S) as require_held:
         taken = set(list_inside(folder, "."))
         names = (f"{stem}_{number}.json" if number else f"{stem}.json" for number in count())
         path = folder / next(name for name in names if name not in taken)
+        require_held()
         write_atomic(path, data)
     return path
 

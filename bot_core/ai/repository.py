@@ -1,8 +1,8 @@
 """A folder of model artifacts with a manifest: finds, loads, publishes and promotes versions."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
@@ -30,6 +30,7 @@ __all__ = [
     "version_key",
 ]
 
+_Change = Callable[[Manifest], Manifest]
 _LOCK_NAME = ".manifest.lock"
 _LOCK_TIMEOUT_S = 10.0
 _MAX_BYTES = 64 * 1024 * 1024  # some ten times a model of a thousand trees; a parsed file takes many times its size
@@ -184,8 +185,8 @@ class ModelRepository:
         def removed(manifest: Manifest) -> Manifest:
             return manifest if missing_ok and version not in manifest.versions else _without(manifest, version)
 
-        with self._locked():
-            before, after = self._change(removed)
+        with self._locked() as require_held:
+            before, after = self._change(removed, require_held)
             entry = before.versions.get(version)
             if delete_file and entry is not None and all(entry.file != e.file for e in after.versions.values()):
                 remove_durable(self.base_path / entry.file, root=self.base_path)
@@ -272,8 +273,9 @@ class ModelRepository:
         if aliases or activate:
             raise BotCoreError(f"{name} is saved without a version, so nothing can point to it")
         validate_model_artifact_schema(artifact)
-        with self._locked():
+        with self._locked() as require_held:
             self._refuse_taken(self._manifest(), plain_name(name), None)
+            require_held()
             write_atomic(self.base_path / name, encode_json(artifact.to_dict()), root=self.base_path)
         return self.base_path / name
 
@@ -346,21 +348,20 @@ class ModelRepository:
         if name == self.manifest_name or owners:
             raise BotCoreError(f"{name} belongs to {owners[0] if owners else 'the manifest'}", path=name)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> AbstractContextManager[Callable[[], None]]:
         make_folder(self.base_path)
-        with FileLock(self.base_path / _LOCK_NAME, root=self.base_path).hold(timeout_s=_LOCK_TIMEOUT_S):
-            yield
+        return FileLock(self.base_path / _LOCK_NAME, root=self.base_path).hold(timeout_s=_LOCK_TIMEOUT_S)
 
-    def _update(self, change: Callable[[Manifest], Manifest]) -> None:
-        with self._locked():
-            self._change(change)
+    def _update(self, change: _Change) -> None:
+        with self._locked() as require_held:
+            self._change(change, require_held)
 
-    def _change(self, change: Callable[[Manifest], Manifest]) -> tuple[Manifest, Manifest]:
+    def _change(self, change: _Change, require_held: Callable[[], None]) -> tuple[Manifest, Manifest]:
         """Read, change and write the manifest under the lock held; the manifest before and after."""
         before = self._manifest()
         after = change(before)
         if after.raw != before.raw:
+            require_held()
             write_atomic(self.base_path / self.manifest_name, after.encode(), root=self.base_path)
         return before, after
 

@@ -78,7 +78,8 @@ def change_schedule(
 
     Args:
         path: The file; its folder is made when it is missing.
-        change: From what the file holds, None when there is no file, to what it shall hold.
+        change: From what the file holds, None when there is no file, to what it shall hold; or that very state where
+            nothing is to change, and nothing is then written.
         now: The instant of the change.
         root: As in `read_schedule`.
 
@@ -87,8 +88,13 @@ def change_schedule(
     """
     change(read_schedule(path, root=root))
     make_folder(path.parent, root=root)
-    with scheduler_lock(path, root=root).hold(timeout_s=LOCK_TIMEOUT_S):
-        state = replace(change(read_schedule(path, root=root)), updated_at=now)
+    with scheduler_lock(path, root=root).hold(timeout_s=LOCK_TIMEOUT_S) as require_held:
+        before = read_schedule(path, root=root)
+        after = change(before)
+        if after is before:
+            return after
+        state = replace(after, updated_at=now)
+        require_held()
         write_atomic(path, state.encode(now=now), root=root)
     return state
 

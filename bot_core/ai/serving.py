@@ -163,12 +163,13 @@ def change_serving(model_dir: Path, change: Callable[[Serving], Serving]) -> Ser
         change: Gives `next(…)` of the state it is given, or that very state where nothing is to change.
     """
     make_folder(model_dir, mode=None)
-    with serving_lock(model_dir).hold(timeout_s=_WAIT_S):
+    with serving_lock(model_dir).hold(timeout_s=_WAIT_S) as require_held:
         before = read_serving(model_dir)
         after = change(before)
         if after == before:
             sync(model_dir / SERVING_FILE)
         elif after.generation > before.generation:
+            require_held()
             write_atomic(model_dir / SERVING_FILE, after.encode(), root=model_dir)
         else:
             path = str(model_dir / SERVING_FILE)

@@ -253,8 +253,9 @@ def _decision(
 def _update_file(root: Path, report: str, decision: _Decision) -> dict[str, object]:
     path = root / PurePosixPath(report)
     _read_signed(root, report, decision)  # what is refused is refused before a lock file is made beside it
-    with FileLock(path.parent / _LOCK_NAME, root=root).hold(timeout_s=_LOCK_TIMEOUT_S):
+    with FileLock(path.parent / _LOCK_NAME, root=root).hold(timeout_s=_LOCK_TIMEOUT_S) as require_held:
         data, updated = _read_signed(root, report, decision)
+        require_held()
         write_atomic(path, _encode_like(data, updated), root=root)
     return updated
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from bot_core.config.auto_trader import read_maintenance, set_maintenance
+from bot_core.config.auto_trader import MaintenanceFlag, read_maintenance, set_maintenance
 from bot_core.foundation.atomic_file import sync, write_atomic
 from bot_core.foundation.errors import BotCoreError, MissingFileError
 from bot_core.foundation.lock import FileLock
@@ -20,7 +20,9 @@ class InMaintenanceError(BotCoreError):
     """A decision was asked for while the trader is in maintenance."""
 
 
-def change_maintenance(root: Path, relative: str, token: str | None) -> None:
+def change_maintenance(
+    root: Path, relative: str, token: str | None, *, expected: MaintenanceFlag | None = None
+) -> None:
     """Set the flag's token, durably, when no engine is in the middle of a decision; see `set_maintenance`.
 
     When this returns, no decision is made by the flag before. After a crash the file has one token or the other.
@@ -29,6 +31,7 @@ def change_maintenance(root: Path, relative: str, token: str | None) -> None:
         root: A trusted folder.
         relative: The trader's file below it.
         token: As the section itself shall write the flag; None: not at all.
+        expected: What the file must still say, or nothing is changed; None: it may say anything.
 
     Raises:
         LockTimeoutError: An engine did not finish its decision in time; nothing is changed.
@@ -36,12 +39,15 @@ def change_maintenance(root: Path, relative: str, token: str | None) -> None:
         MissingFileError: There is no such file.
     """
     path = root / relative
-    with FileLock(_lock_path(path), root=root, announces=True).hold(timeout_s=_WAIT_S):
+    with FileLock(_lock_path(path), root=root, announces=True).hold(timeout_s=_WAIT_S) as require_held:
         before = read_inside(root, relative)
+        if expected is not None and read_maintenance(before, relative) != expected:
+            return
         after = set_maintenance(before, relative, token)
         if after == before:
             sync(path)
         else:
+            require_held()
             write_atomic(path, after, root=root)
 
 

@@ -41,15 +41,27 @@ class IntegrityError(BotCoreError):
     """Bytes are not the bytes that were signed or recorded."""
 
 
+class LockBrokenError(BotCoreError):
+    """The file of a lock that is held is no longer there, so that the lock keeps nobody out."""
+
+
 class LockTimeoutError(BotCoreError):
     """A lock was not free within the time given.
 
     Attributes:
         holder: What the holder wrote about itself; None when it wrote nothing.
+        processes: The numbers of the processes that hold it, as far as the kernel tells this one.
     """
 
     def __init__(
-        self, problem: str, *, holder: Mapping[str, object] | None, hint: str = "", path: str | None = None
+        self,
+        problem: str,
+        *,
+        holder: Mapping[str, object] | None,
+        processes: tuple[int, ...] = (),
+        hint: str = "",
+        path: str | None = None,
     ) -> None:
         super().__init__(problem, hint=hint, path=path)
         self.holder = holder
+        self.processes = processes

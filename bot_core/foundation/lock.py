@@ -2,12 +2,13 @@
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bot_core.foundation.descriptor import flock_within, folder_opened, open_or_create, open_plain, write_all
-from bot_core.foundation.errors import FileFormatError, LockTimeoutError, MissingFileError
+from bot_core.foundation.errors import FileFormatError, LockBrokenError, LockTimeoutError, MissingFileError
 from bot_core.foundation.strict_json import encode_json, parse_object
 
 # `holder` may take the lock for a moment to see whether it is free; that moment must not look like a holder.
@@ -31,31 +32,21 @@ class FileLock:
         self._exclusive: int | None = None
 
     @contextmanager
-    def hold(self, *, shared: bool = False, timeout_s: float = 0.0) -> Iterator[None]:
+    def hold(self, *, shared: bool = False, timeout_s: float = 0.0) -> Iterator[Callable[[], None]]:
         """Hold the lock. The death of this process at any moment frees it; the file stays.
+
+        The value is to be called before each write that rests on the lock: it raises LockBrokenError where somebody has
+        deleted or replaced the file, so that another process may hold its successor.
 
         Raises:
             LockTimeoutError: It was not free within `timeout_s`; carries the holder.
         """
-        descriptor = open_lock(self._path, self._root)
+        descriptor = self._locked(shared=shared, timeout_s=max(timeout_s, _GRACE_S))
         try:
-            announce = self._announces and not shared
-            if not flock_within(descriptor, shared=shared, timeout_s=max(timeout_s, _GRACE_S), announce=announce):
-                raise LockTimeoutError(
-                    f"{self._path} is held by {_processes(descriptor)}",
-                    holder=self.holder(),
-                    hint="it must let go: wait for it or stop it, then run the command again" if announce else "",
-                    path=str(self._path),
-                )
-            if shared:
-                yield
-            else:
-                self._exclusive = descriptor
-                try:
-                    yield
-                finally:
-                    self._exclusive = None
+            self._exclusive = None if shared else descriptor
+            yield lambda: self._require_at_path(descriptor)
         finally:
+            self._exclusive = None
             # Unlocked first: a child forked meanwhile shares the lock and would keep it.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
@@ -87,6 +78,46 @@ class FileLock:
         os.ftruncate(self._exclusive, 0)
         write_all(self._exclusive, encode_json(dict(holder), sort_keys=True, newline=True))
 
+    def _locked(self, *, shared: bool, timeout_s: float) -> int:
+        """A locked descriptor of the file that is at the path; a lock on one that is gone keeps nobody out."""
+        announce, end = self._announces and not shared, time.monotonic() + timeout_s
+        while True:
+            descriptor = open_lock(self._path, self._root)
+            try:
+                left_s = end - time.monotonic()
+                is_free = flock_within(descriptor, shared=shared, timeout_s=left_s, announce=announce)
+                if is_free and is_at(descriptor, self._path):
+                    return descriptor
+                if not is_free or left_s < 0:
+                    pids = _processes(descriptor)
+                    who = f"process {', '.join(map(str, pids))}" if pids else "somebody else"
+                    raise LockTimeoutError(
+                        f"{self._path} is held by {who}",
+                        holder=self.holder(),
+                        processes=pids,
+                        hint="it must let go: wait for it or stop it, then run the command again" if announce else "",
+                        path=str(self._path),
+                    )
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+
+    def _require_at_path(self, descriptor: int) -> None:
+        if not is_at(descriptor, self._path):
+            raise LockBrokenError(
+                f"somebody has deleted or replaced {self._path} while this process held it; nothing more was written",
+                hint="never delete a lock file: it dies with its holder; run the command again",
+                path=str(self._path),
+            )
+
+
+def is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is still the one at a path."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
+    return False
+
 
 def open_lock(path: Path, root: Path | None) -> int:
     """A descriptor of a lock file, which is made when it is missing; its folder must exist."""
@@ -98,13 +129,13 @@ def open_lock(path: Path, root: Path | None) -> int:
             return open_plain(path, folder, os.O_RDONLY)
 
 
-def _processes(descriptor: int) -> str:
-    """Who holds the lock of an open file, as far as the kernel tells this process."""
+def _processes(descriptor: int) -> tuple[int, ...]:
+    """The processes that hold the lock of an open file, as far as the kernel tells this one."""
     status = os.fstat(descriptor)
     place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     try:
         lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     except OSError:
         lines = []
-    pids = sorted({int(line[4]) for line in lines if line[1] == "FLOCK" and line[5] == place})
-    return f"process {', '.join(map(str, pids))}" if pids else "somebody else"
+    found = {int(line[4]) for line in lines if line[1] == "FLOCK" and line[5] == place}
+    return tuple(sorted(pid for pid in found if pid > 0))  # that of another container is 0

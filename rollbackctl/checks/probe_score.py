@@ -11,6 +11,7 @@ from rollbackctl.checks import Bench
 from rollbackctl.core.errors import InvalidInputError, Problem
 from rollbackctl.core.gate import Outcome, Result
 from rollbackctl.core.observation import VersionFact
+from rollbackctl.core.plain import plain
 from rollbackctl.spec.document import Document, Finite, Spec
 
 
@@ -36,7 +37,7 @@ class ProbeScore:
             whose = "" if probe.model_fields_set else " (the runbook's)"
             raise InvalidInputError(
                 f"the probe cannot be made of {target.version}",
-                hint=f"its features: {', '.join(target.features)}; name some of them in spec.checks.probe.features",
+                hint=f"its features: {plain(', '.join(target.features))}; name some in spec.checks.probe.features",
                 problems=tuple(_unknown(name, whose, target) for name in unknown),
             )
 

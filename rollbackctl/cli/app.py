@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from rollbackctl import VERSION
 from rollbackctl.core.errors import RollbackError, UsageError
+from rollbackctl.core.plain import plain
 
 if TYPE_CHECKING:
     from rollbackctl.engine.events import Event
@@ -61,28 +62,27 @@ class App:
         self._write(sys.stdout, text)
 
     def say(self, text: str) -> None:
-        """Print anything that is not a result."""
-        self._write(sys.stderr, text)
+        """Print one line of what is not a result; it may hold anything that a file says."""
+        self._write(sys.stderr, plain(text))
 
     def paint(self, text: str, colour: str) -> str:
         """Colour a text of a result where colours are wanted."""
         return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if colour and self._has_colour() else text
 
-    def fail_with(self, error: RollbackError) -> None:
-        """Show an error of ours with everything it knows."""
-        lines = [error.problem, *(f"  {problem}" for problem in error.problems)]
-        self.fail("\n".join(lines), error.hint, label=error.label)
-
-    def fail(self, problem: str, hint: str, *, usage: str = "", label: str = "error") -> None:
-        """Show what went wrong and what to do next."""
-        from rollbackctl.render.escape import plain
-
-        lines = problem.splitlines() or [""]
-        hints = self._named(hint).splitlines() or ["rollbackctl status"]
+    def fail(self, error: RollbackError, usage: str = "") -> None:
+        """Show what went wrong, what there is to say of it, and what to do next."""
+        details = [plain(str(problem)) for problem in error.problems]
+        hints = self._named(error.hint).splitlines() or ["rollbackctl status"]
         if self.as_json:
-            self._emit("diagnostic", "error", problem, {"hints": list(hints)})
-        self.say("\n".join([*([usage] if usage else []), f"{label}: {plain(lines[0])}", *map(plain, lines[1:])]))
-        self.say("\n".join([f"next: {plain(hints[0])}", *(f"      {plain(line)}" for line in hints[1:])]))
+            self._emit("diagnostic", "error", "\n".join([error.problem, *details]), {"hints": list(hints)})
+        for line in (*usage.splitlines(), f"{error.label}: {error.problem}", *(f"  {line}" for line in details)):
+            self.say(line)
+        self.lead_on(*hints)
+
+    def lead_on(self, *commands: str) -> None:
+        """Print what leads on, the next one first."""
+        for index, command in enumerate(commands):
+            self.say(f"{'     ' if index else 'next:'} {command}")
 
     def _named(self, hint: str) -> str:
         """Name the plan that the command was given, where a hint says PLAN."""
@@ -94,9 +94,7 @@ class App:
         if self.as_json:
             self._emit(event.type, event.level, event.message, event.fields)
         elif _LEVELS.index(event.level) >= _LEVELS.index(self._log_level()) and event.type not in _QUIET:
-            from rollbackctl.render.escape import plain
-
-            self.say(plain(event.message))
+            self.say(event.message)
 
     def workspace(self) -> "Workspace":
         """Find the workspace."""

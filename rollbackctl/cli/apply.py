@@ -1,6 +1,5 @@
 """`rollbackctl apply`."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from rollbackctl.cli.app import App, shown_path
 from rollbackctl.cli.options import common
 from rollbackctl.cli.show_plan import emit_document
 from rollbackctl.cli.signals import ending_on_signals, stopping_on_signals
-from rollbackctl.core.commands import sign_off_commands
+from rollbackctl.core.commands import quote, sign_off_commands
 from rollbackctl.core.errors import GateBlockedError, InterruptedRunError, UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def command(app: App, plan: str, yes: bool, all_or_nothing: bool) -> int:
         error.hint = error.hint or _hint(error, plan)
         raise
     except InterruptedRunError as error:
-        error.hint = f"continue: rollbackctl apply {shlex.quote(plan)}"
+        error.hint = f"continue: rollbackctl apply {quote(plan)}"
         raise
     _show_end(app, applied)
     return 0
@@ -77,15 +76,15 @@ def _ask(app: App, document: "PlanDocument", plan: str) -> None:
     if not app.may_ask:
         raise UsageError(
             "apply would ask, and there is nobody to answer",
-            hint=f"save the plan, have it reviewed, and apply the file: rollbackctl plan {plan} --out plan.json\n"
-            f"or say so: rollbackctl apply {plan} --yes",
+            hint=f"save the plan, have it reviewed, and apply that: rollbackctl plan {quote(plan)} --out plan.json\n"
+            f"or say so: rollbackctl apply {quote(plan)} --yes",
         )
     app.out(text.render(document, plan_path=plan, paint=app.paint))
     app.say("Apply this plan? Only 'yes' is accepted:")
     with ending_on_signals():
         answer = input()
     if answer.strip() != "yes":
-        raise UsageError("not applied; nothing was changed", hint=f"look again: rollbackctl plan {plan}")
+        raise UsageError("not applied; nothing was changed", hint=f"look again: rollbackctl plan {quote(plan)}")
 
 
 def _show_end(app: App, applied: "Applied") -> None:
@@ -104,6 +103,4 @@ def _show_end(app: App, applied: "Applied") -> None:
 def _hint(error: GateBlockedError, plan: str) -> str:
     """Name the commands that lead on from a gate that waits."""
     lines = sign_off_commands(plan, error.waits_for)
-    return "\n".join(
-        [*lines, f"then: rollbackctl apply {shlex.quote(plan)}" if lines else f"rollbackctl plan {shlex.quote(plan)}"]
-    )
+    return "\n".join([*lines, f"then: rollbackctl apply {quote(plan)}" if lines else f"rollbackctl plan {quote(plan)}"])

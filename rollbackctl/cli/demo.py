@@ -8,7 +8,9 @@ import click
 
 from rollbackctl.cli.app import App
 from rollbackctl.cli.options import common
+from rollbackctl.core.commands import quote
 from rollbackctl.core.errors import UsageError
+from rollbackctl.core.plain import plain
 
 MARK = ".made-by-demo"
 
@@ -37,6 +39,6 @@ def command(app: App, folder: Path, seed: int) -> int:
     folder.mkdir(parents=True)
     (folder / MARK).write_text("Made by `rollbackctl demo`, which may replace this folder.\n")
     plan = build(folder, app.clock(), app.say, seed=seed)
-    app.out(f"{folder}: an incident to practise on")
-    app.say(f"next: cd {folder} && rollbackctl plan {plan}")
+    app.out(f"{plain(str(folder))}: an incident to practise on")
+    app.lead_on(f"cd {quote(str(folder))} && rollbackctl plan {plan}")
     return 0

@@ -4,6 +4,7 @@ import click
 
 from rollbackctl.cli.app import App
 from rollbackctl.cli.options import common
+from rollbackctl.core.commands import quote
 
 
 @click.command("export-target")
@@ -14,13 +15,13 @@ def command(app: App, plan: str) -> int:
 
     Example: rollbackctl export-target plans/inc-2025-1117.yaml
     """
+    from rollbackctl.core.plain import plain
     from rollbackctl.engine.export import export_target, refusal_by_hand
-    from rollbackctl.render.escape import plain
 
     session = app.session()
     path, target = export_target(session, app.spec(plan, session.workspace))
     app.out(f"{plain(path)} is {plain(target.version)} (sha256 {target.sha256})")
     if refusal := refusal_by_hand(session.workspace.root):
-        app.say(plain(f"note: ensure_compliance_sign_offs, which the runbook calls by hand, refuses as yet: {refusal}"))
-    app.say("next: go on with step 4 of the runbook, or: rollbackctl apply " + plain(plan))
+        app.say(f"note: ensure_compliance_sign_offs, which the runbook calls by hand, refuses as yet: {refusal}")
+    app.lead_on(f"go on with step 4 of the runbook, or: rollbackctl apply {quote(plan)}")
     return 0

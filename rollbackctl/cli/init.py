@@ -7,7 +7,9 @@ import click
 
 from rollbackctl.cli.app import App
 from rollbackctl.cli.options import common
+from rollbackctl.core.commands import quote
 from rollbackctl.core.errors import UsageError
+from rollbackctl.core.plain import plain
 
 _STARTER = """\
 # What is not written here has its default; see them all: rollbackctl schema rollback-plan
@@ -42,9 +44,9 @@ def command(app: App, incident: str | None, out: str | None) -> int:
     path = Path(out) if out else workspace.root / "plans" / f"{incident.lower()}.yaml"
     shown = os.path.relpath(path)
     if path.exists():
-        raise UsageError(f"{shown} exists already", hint=f"look at it: rollbackctl plan {shown}")
+        raise UsageError(f"{shown} exists already", hint=f"look at it: rollbackctl plan {quote(shown)}")
     make_folder(path.absolute().parent)
     write_atomic(path.absolute(), _STARTER.format(name=name, incident=incident).encode())
-    app.out(f"wrote {shown}")
-    app.say(f"next: rollbackctl plan {shown}")
+    app.out(f"wrote {plain(shown)}")
+    app.lead_on(f"rollbackctl plan {quote(shown)}")
     return 0

@@ -12,7 +12,7 @@ import click
 
 from rollbackctl import VERSION
 from rollbackctl.cli.app import App, with_environment
-from rollbackctl.core.errors import RollbackError
+from rollbackctl.core.errors import Problem, RollbackError, UsageError
 
 COMMANDS = {
     "hold": "Stop a bad model now: detach, maintenance on, retraining paused.",
@@ -115,13 +115,15 @@ def main(argv: list[str], app: App) -> int:
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         path = context.command_path if context else "rollbackctl"
-        app.fail(error.format_message(), f"{path} --help", usage=context.get_usage() if context else "")
-        return 64
+        problem, *details = error.format_message().splitlines()
+        fault = UsageError(problem, hint=f"{path} --help", problems=tuple(map(Problem, details)))
+        app.fail(fault, context.get_usage() if context else "")
+        return fault.exit_code
     except (click.Abort, KeyboardInterrupt):
-        app.fail("interrupted", "nothing more is done; where things stand: rollbackctl status")
+        app.fail(RollbackError("interrupted", hint="nothing more is done; where things stand: rollbackctl status"))
         return 130
     except RollbackError as error:
-        app.fail_with(error)
+        app.fail(error)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last place: everything gets an exit code
         return _other(app, error)
@@ -131,29 +133,28 @@ def _other(app: App, error: Exception) -> int:
     """Word errors of the engine's library and of the disk; every other one is a bug and keeps its traceback."""
     from bot_core.foundation.errors import BotCoreError, LockTimeoutError
 
-    status = "rollbackctl status"
+    problem, code, status = f"unexpected error: {error}", 1, "rollbackctl status"
+    hint = f"this is a bug; the run can be continued; see: {status}"
     match error:
         case LockTimeoutError():
-            app.fail(error.problem, error.hint or f"wait for it, then run the command again; see: {status}")
-            return 7
+            problem, code = error.problem, 7
+            hint = error.hint or f"wait for it, then run the command again; see: {status}"
         case BotCoreError():
             where = f"{error.path}:{error.line}" if error.path and error.line else error.path or ""
             problem = error.problem if not where or where in error.problem else f"{where}: {error.problem}"
-            app.fail(problem, error.hint or f"mend or restore that file, then run the command again; see: {status}")
-            return 8
+            hint, code = error.hint or f"mend or restore that file, then run the command again; see: {status}", 8
         case OSError():
-            where = f": {error.filename}" if error.filename else ""
-            app.fail(
-                f"{error.strerror or error}{where}",
-                f"what was written before is intact; when the cause is gone, run the same command again; see: {status}",
+            problem = f"{error.strerror or error}: {error.filename}" if error.filename else str(error.strerror or error)
+            hint = (
+                f"what was written before is intact; when the cause is gone, run the same command again; see: {status}"
             )
-            return 1
         case _:
             import traceback
 
-            app.say(traceback.format_exc())
-            app.fail(f"unexpected error: {error}", f"this is a bug; the run can be continued; see: {status}")
-            return 1
+            for line in traceback.format_exc().splitlines():
+                app.say(line)
+    app.fail(RollbackError(problem, hint=hint))
+    return code
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import click
 
 from rollbackctl.cli.app import App
 from rollbackctl.cli.options import common
+from rollbackctl.core.commands import quote
 
 
 @click.command("observe")
@@ -37,5 +38,5 @@ def command(app: App, plan: str | None, out: str | None) -> int:
         app.document(data.decode())
     else:
         write_outside(Path(out), data)
-        app.say(f"saved as {out}; plan from it anywhere: rollbackctl plan PLAN --world {out}")
+        app.say(f"saved as {out}; plan from it anywhere: rollbackctl plan {quote(plan or 'PLAN')} --world {quote(out)}")
     return 0

@@ -1,7 +1,6 @@
 """`rollbackctl plan`."""
 
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +8,7 @@ import click
 from rollbackctl.cli.app import App, shown_path
 from rollbackctl.cli.options import common
 from rollbackctl.cli.show_plan import exit_code, show_document, with_formats
+from rollbackctl.core.commands import quote
 
 if TYPE_CHECKING:
     from rollbackctl.engine.workspace import Workspace

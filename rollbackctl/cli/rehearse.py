@@ -1,6 +1,5 @@
 """`rollbackctl rehearse`."""
 
-import shlex
 from pathlib import Path
 
 import click
@@ -8,6 +7,7 @@ import click
 from rollbackctl.cli.app import App, shown_path
 from rollbackctl.cli.options import common
 from rollbackctl.cli.signals import stopping_on_signals
+from rollbackctl.core.commands import quote
 from rollbackctl.core.errors import CheckFailedError, InterruptedRunError, RollbackError, UsageError
 
 
@@ -25,7 +25,7 @@ def command(app: App, plan: str) -> int:
     from rollbackctl.engine.rehearsal import rehearse
     from rollbackctl.render.rehearsal import render_rehearsal
 
-    quoted = shlex.quote(plan)
+    quoted = quote(plan)
     look = f"look at the plan: rollbackctl plan {quoted}"
     try:
         with stopping_on_signals(app):
@@ -52,5 +52,5 @@ def command(app: App, plan: str) -> int:
             f"to stop a bad model meanwhile: rollbackctl hold\n{look}",
         )
     if rehearsal.document.has_changes:
-        app.say(f"next: rollbackctl apply {quoted}")
+        app.lead_on(f"rollbackctl apply {quoted}")
     return 0

@@ -14,13 +14,12 @@ def command(app: App) -> int:
     Example: rollbackctl runs
     """
     from rollbackctl.engine.events import Event
-    from rollbackctl.render.escape import plain
     from rollbackctl.render.run import render_runs
 
     workspace, policy_problem = app.workspace().leniently()
     facts = app.session(workspace).history().facts
     if policy_problem:
-        app.say(plain(policy_problem))
+        app.say(policy_problem)
     app.out(render_runs(facts))
     for fact in facts if app.as_json else ():
         app.listen(Event("run", f"{fact.run}: {fact.status}", fields=fact.model_dump(mode="json")))

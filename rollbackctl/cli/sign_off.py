@@ -1,14 +1,13 @@
 """`rollbackctl sign-off`."""
 
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
 from rollbackctl.cli.app import App
 from rollbackctl.cli.options import common
-from rollbackctl.core.commands import sign_off_commands
+from rollbackctl.core.commands import quote, sign_off_commands
 from rollbackctl.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,11 +46,11 @@ def command(
     else:
         paths = find_reports(session, reports, Path.cwd())
     sign(session, paths, role, status, by, notes)
-    from rollbackctl.render.escape import plain
+    from rollbackctl.core.plain import plain
 
     for path in paths:
         app.out(f"{plain(path)}   {plain(role.lower())} {status} by {plain(by)} (unverified)")
-    app.say("next: " + "\n      ".join(_next(app, session, plan)))
+    app.lead_on(*_next(app, session, plan))
     return 0
 
 

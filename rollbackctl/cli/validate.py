@@ -7,6 +7,7 @@ import click
 from rollbackctl.cli.app import App, shown_path
 from rollbackctl.cli.options import common
 from rollbackctl.core.errors import InvalidInputError
+from rollbackctl.core.plain import plain
 
 
 @click.command("validate")
@@ -28,7 +29,7 @@ def command(app: App, plans: tuple[str, ...]) -> int:
             read_spec(Path(plan), registry, shown_path(plan))
         except InvalidInputError as error:
             failed += 1
-            app.fail_with(error)
+            app.fail(error)
         else:
-            app.out(f"{shown_path(plan)} is valid")
+            app.out(f"{plain(shown_path(plan))} is valid")
     return 8 if failed else 0

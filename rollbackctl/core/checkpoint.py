@@ -7,8 +7,9 @@ from typing import Any, Literal
 from pydantic import JsonValue
 
 from bot_core.foundation.frozen import frozen, replace
+from rollbackctl.core.fact import Fact
 from rollbackctl.core.gate import Outcome, Result, Verdict
-from rollbackctl.core.observation import Fact, Holder, HoldFact
+from rollbackctl.core.observation import Holder, HoldFact
 from rollbackctl.core.plan import Phase
 from rollbackctl.core.state import State
 
@@ -17,6 +18,15 @@ EntryType = Literal[
     "abandoned", "undone",
 ]  # fmt: skip
 Status = Literal["unfinished", "finished", "abandoned", "undone"]
+_BODIES: Mapping[str, Mapping[str, type]] = {
+    "invocation": {"order": int, "actor": dict, "evidence": str},
+    "phase": {"phase": str, "verdicts": list},
+    "begun": {"step": str, "phase": str, "address": str, "pins": dict},
+    "done": {"step": str},
+    "check": {"check": str, "result": str, "summary": str},
+    "waiting": {"verdicts": list},
+    "released": {"address": str, "hold": str},
+}
 _ENDS: Mapping[str, Status] = {"finished": "finished", "abandoned": "abandoned", "undone": "undone"}
 
 
@@ -133,12 +143,13 @@ def _fault(checkpoint: Checkpoint, entry: Entry, plan: str, run: str, steps: Con
         return f"entry {entry.seq} belongs to run {entry.run} of plan {entry.plan[:12]}"
     if entry.seq != checkpoint.next_seq:
         return f"entry {entry.seq} stands where entry {checkpoint.next_seq} belongs"
+    wrong = [name for name, sort in _BODIES.get(entry.type, {}).items() if not isinstance(entry.body.get(name), sort)]
+    if wrong:
+        return f"entry {entry.seq} ({entry.type}) lacks a field, or it is of another sort: {', '.join(wrong)}"
     if entry.type in ("begun", "done") and step not in steps:
         return f"entry {entry.seq} is about step {step}, which the plan does not have"
     if entry.type == "done" and step not in checkpoint.begun:
         return f"entry {entry.seq} says that step {step} is done, which has not begun"
-    if entry.type == "released" and not {"address", "hold"} <= entry.body.keys():
-        return f"entry {entry.seq} does not say which hold ends on what"
     if not checkpoint.entries and entry.type != "invocation":
         return f"entry 1 is {entry.type}, not the call that began the run"
     return ""
@@ -177,7 +188,7 @@ def _changes(now: Checkpoint, entry: Entry) -> dict[str, Any]:
 
 def _invocation(body: Mapping[str, Any], at: str) -> Invocation:
     actor = body["actor"]
-    return Invocation(body["order"], at, actor["user"], actor["host"], actor["pid"], body["evidence"])
+    return Invocation(body["order"], at, str(actor["user"]), str(actor["host"]), int(actor["pid"]), body["evidence"])
 
 
 @frozen

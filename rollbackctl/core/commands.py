@@ -1,7 +1,14 @@
 """The commands that lead on, as a person would type them in the workspace."""
 
 from collections.abc import Iterable
-from shlex import quote
+from shlex import quote as quoted
+
+from rollbackctl.core.plain import plain
+
+
+def quote(text: str) -> str:
+    """Return a name as one word of a command, in one line."""
+    return quoted(plain(text))
 
 
 def sign_off_commands(plan: str, roles: Iterable[str]) -> list[str]:

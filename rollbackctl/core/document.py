@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from bot_core.foundation.frozen import frozen
 from rollbackctl.core.address import Address
@@ -110,8 +110,13 @@ def read_document(value: Mapping[str, Any], states: Mapping[str, type[State]]) -
     if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
         raise ValueError(f"format_version is {version}, this version reads {FORMAT_VERSION}")
     try:
+        _Shape.model_validate(value)
         document = _document(value, states)
         is_whole = document.plan.id == value["id"]
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(f"a field is missing or wrong: {place}: {first['msg']}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a field is missing or wrong: {error}") from error
     if not is_whole:
@@ -119,6 +124,68 @@ def read_document(value: Mapping[str, Any], states: Mapping[str, type[State]]) -
             "its content does not have the id it states: it was edited, or another version of this tool wrote it"
         )
     return document
+
+
+class _Part(BaseModel):
+    """Base of what a document's JSON must hold besides states; other keys are another's to judge."""
+
+    model_config = ConfigDict(strict=True, defer_build=True)
+
+
+class _Change(_Part):
+    address: str
+    lasting: bool
+    reversible: bool
+
+
+class _Step(_Part):
+    index: int
+    address: str
+    note: str
+
+
+class _Verdict(_Part):
+    gate: str
+    summary: str
+    reasons: list[str]
+    waits_for: dict[str, int]
+
+
+class _Candidate(_Part):
+    version: str
+    verdict: str
+    reasons: list[str]
+
+
+class _Undo(_Part):
+    address: str
+    stays: str
+
+
+class _Shape(_Part):
+    timestamp: str
+    operation: Literal["rollback", "hold", "undo", "release"]
+    name: str
+    incident: str | None
+    spec: dict[str, JsonValue]
+    policy: str
+    facts: dict[str, JsonValue]
+    inputs: dict[str, str]
+    prior_state: dict[str, dict[str, JsonValue] | None]
+    resource_changes: list[_Change]
+    steps: list[_Step]
+    guards: list[list[str]]
+    gates: list[_Verdict]
+    checks: list[str]
+    candidates: list[_Candidate]
+    trigger: dict[str, JsonValue] | None
+    left_alone: dict[str, str]
+    undo: list[_Undo]
+    diagnostics: list[str]
+    settled_by: str | None
+    obstacles: list[str]
+    continues: str | None
+    expires_after: str
 
 
 def _document(value: Mapping[str, Any], states: Mapping[str, type[State]]) -> PlanDocument:

@@ -22,7 +22,13 @@ class Problem:
 
 
 class RollbackError(Exception):
-    """What went wrong, where, and what to do next; never a formatted screen."""
+    """What went wrong, where, and what to do next; never a formatted screen.
+
+    Attributes:
+        problem: What is wrong with which thing, in one line.
+        hint: What to do next; each line of it is one way to go on, so that a name in it must be `plain`.
+        problems: What there is to say of it, each in a line of its own.
+    """
 
     exit_code: ClassVar[int] = 1
 
@@ -49,9 +55,15 @@ class GateBlockedError(RollbackError):
     exit_code = 3
 
     def __init__(
-        self, problem: str, *, hint: str = "", waits_for: Mapping[str, int] | None = None, only_waits: bool = False
+        self,
+        problem: str,
+        *,
+        hint: str = "",
+        problems: tuple[Problem, ...] = (),
+        waits_for: Mapping[str, int] | None = None,
+        only_waits: bool = False,
     ) -> None:
-        super().__init__(problem, hint=hint)
+        super().__init__(problem, hint=hint, problems=problems)
         self.waits_for = dict(waits_for or {})
         self.only_waits = only_waits
 

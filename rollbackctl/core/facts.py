@@ -45,6 +45,7 @@ class Facts:
         repository: Path of the repository that is rolled back.
         candidates: Every version's verdict; shown, not part of the plan's id.
         left_alone: Files that name the withdrawn version and are not moved, each with what it names.
+        data_drift: The window that the target was held against, and its measures; None where the plan asks for none.
     """
 
     incident: str
@@ -58,6 +59,7 @@ class Facts:
     repositories: tuple[RepositoryFact, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     left_alone: Mapping[str, str] = field(default_factory=dict)
+    data_drift: Mapping[str, JsonValue] | None = None
 
     @property
     def default_model(self) -> str:
@@ -74,5 +76,7 @@ class Facts:
         kept: dict[str, Any] = asdict(self)
         for name in ("repositories", "candidates", "left_alone"):
             del kept[name]
+        if self.data_drift is None:
+            del kept["data_drift"]
         kept["serve_as"], kept["pinned"] = list(self.serve_as), list(self.pinned)
         return kept

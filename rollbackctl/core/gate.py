@@ -54,12 +54,12 @@ class Verdict:
     def from_json(cls, value: Mapping[str, Any]) -> "Verdict":
         """Read what `to_json` gave."""
         return cls(
-            value["gate"],
+            str(value["gate"]),
             Phase(value["guards"]),
             Answer(value["answer"]),
-            value["summary"],
-            tuple(value["reasons"]),
-            dict(value["waits_for"]),
+            str(value["summary"]),
+            tuple(map(str, value["reasons"])),
+            {str(role): int(count) for role, count in value["waits_for"].items()},
         )
 
 

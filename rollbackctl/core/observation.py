@@ -2,13 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import JsonValue
 
-
-class Fact(BaseModel):
-    """Base of everything observed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+from rollbackctl.core.data_drift import DataDriftFact
+from rollbackctl.core.fact import Fact
 
 
 class SignOff(Fact):
@@ -212,3 +209,4 @@ class Observation(Fact):
     missing: tuple[str, ...] = ()
     states: dict[str, JsonValue] = {}
     evidence: dict[str, JsonValue] = {}
+    data_drift: DataDriftFact | None = None

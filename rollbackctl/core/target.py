@@ -1,9 +1,11 @@
 """The choice of the version to go back to, with a reason for every version that is not it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import field
 from datetime import UTC, datetime
 
 from bot_core.foundation.frozen import frozen
+from rollbackctl.core.data_drift import Finding
 from rollbackctl.core.observation import SignOff, VersionFact
 
 OLDEST = datetime.min.replace(tzinfo=UTC)
@@ -21,6 +23,7 @@ class Demands:
             signature away must not help.
         excluded: Versions that the rollback plan excludes.
         failed: Versions that failed a check of this incident.
+        drift: How each version's training rows lie to the production rows of now; empty where the plan does not ask.
     """
 
     roles: tuple[str, ...]
@@ -28,6 +31,7 @@ class Demands:
     signature_required: bool = False
     excluded: frozenset[str] = frozenset()
     failed: frozenset[str] = frozenset()
+    drift: Mapping[str, Finding] = field(default_factory=dict)
 
 
 @frozen
@@ -65,6 +69,15 @@ def refusals(version: VersionFact, demands: Demands) -> tuple[str, ...]:
     if version.version in demands.failed:
         reasons.append("failed a check of this incident")
     return (*reasons, *integrity_problems(version, demands))
+
+
+def drift_refusals(version: VersionFact, demands: Demands) -> tuple[str, ...]:
+    """Give what the data-drift gate has against a version; what cannot be told is against it."""
+    found = demands.drift.get(version.version)
+    if found is None or found.answer == "within":
+        return ()
+    word = "data drift: " if found.answer == "beyond" else "data drift cannot be told: "
+    return tuple(f"{word}{reason}" for reason in found.reasons)
 
 
 def integrity_problems(version: VersionFact, demands: Demands) -> tuple[str, ...]:
@@ -114,6 +127,18 @@ def merits(version: VersionFact) -> str:
     return "; ".join(filter(None, (f"signed: {signed}" if signed else "not signed", bundle, version.served)))
 
 
+def _drift_words(version: VersionFact, demands: Demands) -> tuple[str, ...]:
+    found = demands.drift.get(version.version)
+    return () if found is None else tuple(f"data drift {found.answer} the limits: {text}" for text in found.reasons)
+
+
+def will_not_help(versions: Sequence[VersionFact], withdrawn: str, demands: Demands) -> bool:
+    """Whether there are versions to go back to, and every one of them has drifted too."""
+    older = by_age(versions)[: next(i for i, item in enumerate(by_age(versions)) if item.version == withdrawn)]
+    answers = [demands.drift.get(item.version) for item in older if not refusals(item, demands)]
+    return bool(answers) and all(found is not None and found.answer == "beyond" for found in answers)
+
+
 def undecided(
     sign_off: dict[str, SignOff] | None, roles: Collection[str], *, settled: Collection[str]
 ) -> list[tuple[str, str]]:
@@ -148,7 +173,7 @@ def choose_last_stable(
     candidates: list[Candidate] = []
     for index in range(len(ordered) - 1, -1, -1):
         version = ordered[index]
-        reasons = refusals(version, demands)
+        reasons = (*refusals(version, demands), *drift_refusals(version, demands))
         if index == position:
             candidates.append(Candidate(version.version, "withdrawn", _withdrawn(version)))
         elif index > position:
@@ -157,7 +182,7 @@ def choose_last_stable(
             candidates.append(Candidate(version.version, "rejected", reasons))
         elif chosen is None:
             chosen = version
-            candidates.append(Candidate(version.version, "chosen", (merits(version),)))
+            candidates.append(Candidate(version.version, "chosen", (merits(version), *_drift_words(version, demands))))
         else:
             candidates.append(Candidate(version.version, "older"))
     return chosen, tuple(candidates)
@@ -170,10 +195,13 @@ def named_target(
     candidates = []
     for version in reversed(by_age(versions)):
         reasons = refusals(version, demands)
+        if version.version != named:
+            reasons = (*reasons, *drift_refusals(version, demands))
         if version.version == withdrawn:
             candidates.append(Candidate(withdrawn, "withdrawn", _withdrawn(version)))
         elif version.version == named:
-            candidates.append(Candidate(named, "chosen", (f"named by {namer}", merits(version), *reasons)))
+            drift = drift_refusals(version, demands) or _drift_words(version, demands)
+            candidates.append(Candidate(named, "chosen", (f"named by {namer}", merits(version), *reasons, *drift)))
         else:
             candidates.append(Candidate(version.version, "rejected" if reasons else "eligible", reasons))
     return tuple(candidates)

@@ -224,19 +224,21 @@ def judge(context: Context, phases: tuple[Phase, ...]) -> tuple[Verdict, ...]:
 def blocked(phase: Phase, verdicts: list[Verdict], *, held_by: str | None) -> GateBlockedError:
     """Word what a phase waits for; `held_by` is the run, where it has moved something already."""
     only_waits = all(verdict.answer is Answer.WAITS for verdict in verdicts)
-    lines = [f"the {phase.value} {'waits for sign-off' if only_waits else 'phase may not begin'}"]
+    problem, lines = f"the {phase.value} {'waits for sign-off' if only_waits else 'phase may not begin'}", list[str]()
     if held_by:
         restored = "; the target is restored and checked" if phase is Phase.RELEASE else ""
-        lines[0] += f"; the holds are in place{restored}"
+        problem += f"; the holds are in place{restored}"
     for verdict in verdicts:
-        lines.append(f"  {verdict.answer.value}  {verdict.gate}: {verdict.summary}")
-        lines += [f"    {reason}" for reason in verdict.reasons]
+        lines.append(f"{verdict.answer.value}  {verdict.gate}: {verdict.summary}")
+        lines += [f"  {reason}" for reason in verdict.reasons]
     waits_for = {role: number for verdict in verdicts for role, number in verdict.waits_for.items()}
     hint = ""
     if held_by and not only_waits:
         hint = f"mend what is named above, then: {continue_command(held_by)}\n"
         hint += f"or close the run, then plan again: {abandon_command(held_by)}"
-    return GateBlockedError("\n".join(lines), hint=hint, waits_for=waits_for, only_waits=only_waits)
+    return GateBlockedError(
+        problem, hint=hint, problems=tuple(map(Problem, lines)), waits_for=waits_for, only_waits=only_waits
+    )
 
 
 def _require_unexpired(context: Context) -> None:
@@ -297,6 +299,7 @@ def _take_over_finished(context: Context) -> None:
             continue
         found = kind.observe(address.name)
         if found == run.parse(address, hold.held):
+            run.store.require_held()
             kind.move(address.name, found, wanted)
         for path in kind.files(address.name):
             sync(run.workspace.root / path)  # also what a killed predecessor has moved
@@ -315,10 +318,11 @@ def _verify(context: Context) -> None:
         found, wanted = run.kinds[address.kind].observe(address.name), run.expected(address)
         if found != wanted:
             files = ", ".join(run.kinds[address.kind].files(address.name))
-            wrong.append(f"{address} ({files})\n  expected {describe(wanted)}\n  found    {describe(found)}")
+            wrong += [f"{address} ({files})", f"  expected {describe(wanted)}", f"  found    {describe(found)}"]
     if wrong:
         raise DriftError(
-            "\n".join(["the moves are done, but not everything is where they lead", *wrong]),
+            "the moves are done, but not everything is where they lead",
+            problems=tuple(map(Problem, wrong)),
             hint=f"put it back, then: {continue_command(run.run)}\nor close the run: {abandon_command(run.run)}",
         )
     run.record("verified", {"states": _digest(context)})

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from bot_core.foundation.frozen import replace
 from rollbackctl.checks import Bench
 from rollbackctl.core.commands import abandon_command, continue_command
-from rollbackctl.core.errors import CheckFailedError
+from rollbackctl.core.errors import CheckFailedError, Problem
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.gate import Outcome, Result
 from rollbackctl.engine.events import Event
@@ -36,7 +36,7 @@ def run_checks(context: "Context") -> None:
         if outcome.result is not Result.PASS:
             failed.append(outcome)
     if failed:
-        lines = [f"  {item.check}: {item.result.value}, {item.summary}" for item in failed]
+        lines = [f"{item.check}: {item.result.value}, {item.summary}" for item in failed]
         run, incident, version = context.run.run, context.plan.incident, bench.facts.target.version
         is_condemned = any(item.result is Result.FAIL for item in failed)
         other, why = (
@@ -45,7 +45,8 @@ def run_checks(context: "Context") -> None:
             else ("mend the check", f"under a new metadata.name; {version} stays eligible")
         )
         raise CheckFailedError(
-            "\n".join([f"{version} did not pass its checks; the holds are in place", *lines]),
+            f"{version} did not pass its checks; the holds are in place",
+            problems=tuple(map(Problem, lines)),
             hint=f"retry: {continue_command(run)}\n"
             f"{other}: {abandon_command(run)}   (then plan again: {why})\n"
             f"stay held: nothing to do; {incident} is held\n"

@@ -12,7 +12,7 @@ from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.frozen import frozen
 from bot_core.foundation.safe_file import read_inside_or_none
 from bot_core.runtime.journal_scan import journal_files, scan_journal
-from rollbackctl.core.errors import CheckFailedError
+from rollbackctl.core.errors import CheckFailedError, Problem
 from rollbackctl.spec.document import Spec
 
 _WAIT_S = 2.0
@@ -79,9 +79,8 @@ def require_acknowledged(root: Path, model_dir: str, host: str) -> tuple[Engine,
             return found
         if time.monotonic() >= end:
             raise CheckFailedError(
-                "\n".join(
-                    ["an engine did not acknowledge; the holds are in place", *(f"  {engine}" for engine in waiting)]
-                ),
+                "an engine did not acknowledge; the holds are in place",
+                problems=tuple(Problem(str(engine)) for engine in waiting),
                 hint="it obeys before its next score; wait for one, or stop that process, then run the command again",
             )
         time.sleep(_POLL_S)
@@ -118,14 +117,10 @@ def first_decision(root: Path, spec: Spec, sha256: str, host: str, pause: Callab
             return f"{len(live)} seen, none may decide: {reason}"
         if waited_s >= _DECISION_WAIT_S:
             raise CheckFailedError(
-                "\n".join(
-                    [
-                        f"the target is released, but no engine has decided with it (sha256 {sha256[:12]}) in "
-                        f"{_DECISION_WAIT_S:g} s by the journal {spec.spec.journal.read}; "
-                        "ai_model_rollback_completed is not recorded",
-                        *(f"  {engine}" for engine in live),
-                    ]
-                ),
+                f"the target is released, but no engine has decided with it (sha256 {sha256[:12]}) in "
+                f"{_DECISION_WAIT_S:g} s by the journal {spec.spec.journal.read}; "
+                "ai_model_rollback_completed is not recorded",
+                problems=tuple(Problem(str(engine)) for engine in live),
                 hint="give it a candidate, or stop that process, then run the command again",
             )
         pause()

@@ -10,7 +10,7 @@ from bot_core.ai.data_monitoring import (
 from bot_core.ai.reports import AUDIT_ROOT
 from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.safe_file import read_inside
-from rollbackctl.core.errors import GateBlockedError
+from rollbackctl.core.errors import GateBlockedError, Problem
 from rollbackctl.core.facts import Pinned
 from rollbackctl.core.gate import Answer
 from rollbackctl.engine.session import Session
@@ -36,7 +36,7 @@ def export_target(session: Session, spec: Spec) -> tuple[str, Pinned]:
         document = session.plan(spec)
         refused = [v for v in document.verdicts if v.gate == "artifact_integrity" and v.answer is not Answer.PASS]
         if refused:
-            raise GateBlockedError("\n".join(["the target is not in order", *refused[0].reasons]))
+            raise GateBlockedError("the target is not in order", problems=tuple(map(Problem, refused[0].reasons)))
         target = Pinned(**document.plan.facts["target"])  # type: ignore[arg-type]
         root = session.workspace.root
         binding = Binding(root, spec, lambda _: read_inside(root, target.source), session.workspace.clock)

@@ -9,6 +9,7 @@ from rollbackctl.core.checkpoint import Checkpoint, EntryFaultError, RunRecord, 
 from rollbackctl.core.document import PlanDocument, read_document
 from rollbackctl.core.errors import InvalidInputError, RollbackError
 from rollbackctl.core.observation import HoldFact, RunFact
+from rollbackctl.core.plan import Phase
 from rollbackctl.core.state import State, content_id
 from rollbackctl.engine.runs import RunStore, restore_hint, run_folder
 
@@ -58,7 +59,8 @@ def read_history(store: RunStore, damaged: list[str] | None = None, look: Look |
         try:
             entries = store.entries(run)
             if entries:
-                found.append((int(str(entries[0].body["order"])), *_read_record(store, run, look)))
+                fact, record = _read_record(store, run, look)
+                found.append((record.checkpoint.invocations[0].order, fact, record))
         except (RollbackError, BotCoreError) as error:
             if damaged is None:
                 raise
@@ -73,9 +75,11 @@ def _read_record(store: RunStore, run: str, look: Look | None) -> tuple[RunFact,
         checkpoint = _fold(store, run, value)
         if look is not None and checkpoint.status == "unfinished":
             checkpoint = look(value, run, checkpoint)
-        record = RunRecord(run, value["operation"], value["incident"], _put_back(value), checkpoint, _joins(value))
+        put_back = _put_back(value)
+        _ = [put_back[begun.address] for begun in checkpoint.begun.values() if begun.phase is Phase.HOLD]
+        record = RunRecord(run, value["operation"], value["incident"], put_back, checkpoint, _joins(value))
         return _run_fact(run, value, checkpoint), record
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         problem = f"{run_folder(run)}/plan.json: a field is missing or wrong: {error}"
         raise InvalidInputError(problem, hint=restore_hint(run)) from error
 

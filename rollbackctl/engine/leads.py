@@ -4,12 +4,11 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from shlex import quote
 
 from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.safe_file import list_inside, read_inside_or_none
 from rollbackctl.core.address import Address
-from rollbackctl.core.commands import abandon_command, release_command, sign_off_commands, stored_plan
+from rollbackctl.core.commands import abandon_command, quote, release_command, sign_off_commands, stored_plan
 from rollbackctl.core.errors import RollbackError
 from rollbackctl.core.observation import HoldFact, RunFact
 from rollbackctl.engine.history import History

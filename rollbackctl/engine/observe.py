@@ -5,12 +5,14 @@ import re
 from collections.abc import Iterable, Mapping
 
 from bot_core.ai.checklist import post_incident_section
-from bot_core.foundation.digest import sha256_hex
+from bot_core.foundation.digest import canonical_json, sha256_hex
 from bot_core.foundation.safe_file import read_inside, read_inside_or_none
 from rollbackctl.core.address import Address
+from rollbackctl.core.data_drift import DataDriftFact
 from rollbackctl.core.errors import InvalidInputError, RollbackError
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.observation import Observation, VersionFact
+from rollbackctl.core.plain import plain
 from rollbackctl.core.plan import Desired
 from rollbackctl.core.state import State, state_json
 from rollbackctl.engine.evidence import (
@@ -26,6 +28,7 @@ from rollbackctl.engine.search import find_manifests, read_served, require_whole
 from rollbackctl.engine.versions import Examiner, hmac_keys
 from rollbackctl.engine.workspace import Workspace
 from rollbackctl.kinds import Binding, Kind
+from rollbackctl.spec.data_drift import data_drift_settings
 from rollbackctl.spec.document import Spec
 from rollbackctl.spec.places import needed_paths
 from rollbackctl.spec.resolve import resolve
@@ -34,13 +37,16 @@ from rollbackctl.spec.resolve import resolve
 def scope_of(spec: Spec) -> dict[str, str]:
     """Name what an observation looks at; a plan with another scope cannot be made from it."""
     body = spec.spec
-    return {
+    scope = {
         "incident": spec.metadata.incident,
         "repository": body.model.repository,
         "journal": body.journal.read,
         "checklist": body.compliance.checklist,
         "thresholds": body.serving.thresholds or "",
     }
+    if (settings := data_drift_settings(spec)) is not None:
+        scope["data_drift"] = canonical_json(settings.measured).decode()
+    return scope
 
 
 def observe(workspace: Workspace, spec: Spec, history: History) -> Observation:
@@ -89,7 +95,7 @@ def observe_evidence(workspace: Workspace, spec: Spec, history: History) -> Obse
     if repository not in manifests:
         raise InvalidInputError(
             f"{repository}/manifest.json does not exist",
-            hint=f"repositories with a manifest: {', '.join(manifests) or 'none'}; see spec.model.repository",
+            hint=f"repositories with a manifest: {plain(', '.join(manifests)) or 'none'}; see spec.model.repository",
         )
     require_whole(manifests)
     journal = observe_journal(root, spec.spec.journal.read)
@@ -111,6 +117,7 @@ def observe_evidence(workspace: Workspace, spec: Spec, history: History) -> Obse
         runs=history.facts,
         holds=history.holds,
         inputs=_inputs(workspace, spec, versions),
+        data_drift=_data_drift(workspace, spec, versions),
         missing=tuple(sorted({path for path in needed_paths(spec).values() if not os.path.lexists(root / path)})),
     )
 
@@ -135,6 +142,15 @@ def _inputs(workspace: Workspace, spec: Spec, versions: tuple[VersionFact, ...])
         parse(data, path)
         inputs[path] = sha256_hex(data)
     return inputs
+
+
+def _data_drift(workspace: Workspace, spec: Spec, versions: tuple[VersionFact, ...]) -> DataDriftFact | None:
+    settings = data_drift_settings(spec)
+    if settings is None:
+        return None
+    from rollbackctl.engine.data_drift import measure  # it brings numpy
+
+    return measure(workspace, settings, spec.spec.model.repository, versions)
 
 
 def guess_incident(workspace: Workspace, checklist: str) -> str:

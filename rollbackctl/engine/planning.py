@@ -35,20 +35,26 @@ class Planner:
     registry: Registry
     policy: Policy
 
-    def make(self, spec: Spec, observation: Observation, timestamp: str, cutoff: str | None = None) -> PlanDocument:
+    def make(
+        self,
+        spec: Spec,
+        observation: Observation,
+        timestamp: str,
+        earlier: Mapping[str, JsonValue] | None = None,
+    ) -> PlanDocument:
         """Make a plan, with every gate judged.
 
         Args:
             spec: The rollback plan.
             observation: The evidence and the states.
             timestamp: When it is made.
-            cutoff: The cut-off of an earlier plan that this one is compared with; None: all reports count.
+            earlier: The facts of an earlier plan that this one is compared with; None: all that is there counts.
 
         Raises:
             InvalidInputError: The observation is of other files than the plan names, or the plan names what is missing.
             GateBlockedError: No version may be the target.
         """
-        facts = self._facts(spec, observation, cutoff)
+        facts = self._facts(spec, observation, earlier)
         kinds = self.registry.bind(_pure_binding(spec))
         desired = collect_desired(self.registry, kinds, spec, facts)
         base = self.base_world(desired, observation, spec.metadata.incident)
@@ -69,7 +75,7 @@ class Planner:
             checks=self._checks(spec),
             expires_after=self.policy.expires_after,
         )
-        earlier = earlier_run(spec, observation)
+        finished = earlier_run(spec, observation)
         return PlanDocument(
             plan=plan,
             timestamp=timestamp,
@@ -79,7 +85,7 @@ class Planner:
             left_alone=facts.left_alone,
             undo=_undo_preview(changes, facts.withdrawn),
             diagnostics=_diagnostics(spec, observation, self.registry, base),
-            settled_by=earlier.run if settled and earlier else None,
+            settled_by=finished.run if settled and finished else None,
             obstacles=() if settled else tuple(_obstacles(spec, observation)),
             continues=None if settled else _continued(spec, observation),
         )
@@ -121,13 +127,13 @@ class Planner:
         address = Address.parse(hold.address)
         return beneath(now, self.parse(address, hold.held), self.parse(address, hold.base))
 
-    def _facts(self, spec: Spec, observation: Observation, cutoff: str | None) -> Facts:
+    def _facts(self, spec: Spec, observation: Observation, earlier: Mapping[str, JsonValue] | None) -> Facts:
         """Decide what the plan means, where it can be carried out at all."""
         self._require_scope(spec, observation)
         self._refuse_changed_spec(spec, observation)
-        if cutoff is None:  # what was accepted before and is gone since makes that plan stale, which names more
+        if earlier is None:  # what was accepted before and is gone since makes that plan stale, which names more
             refuse_missing(spec, observation)
-        facts = resolve(spec, self.policy, observation, cutoff)
+        facts = resolve(spec, self.policy, observation, earlier)
         target = next(fact for fact in observation.versions if fact.version == facts.target.version)
         self.registry.refuse_unfit_checks(spec, target)
         return facts
@@ -177,6 +183,7 @@ def facts_of(plan: Plan, observation: Observation) -> Facts:
         cutoff=value["cutoff"],
         repository=value["repository"],
         repositories=observation.repositories,
+        data_drift=value.get("data_drift"),
     )
 
 

@@ -8,7 +8,7 @@ from bot_core.ai.manifest import Manifest
 from bot_core.ai.quarantine import read_quarantines
 from bot_core.foundation.errors import BotCoreError
 from rollbackctl.core.address import Address
-from rollbackctl.core.errors import GateBlockedError
+from rollbackctl.core.errors import GateBlockedError, Problem
 from rollbackctl.core.state import State, state_json
 from rollbackctl.engine.search import canonical, find_manifests
 
@@ -39,7 +39,8 @@ def refuse_quarantined(root: Path, serving: Address, beneath: State | None) -> N
     found = [place for place, path in sorted((served | named).items()) if canonical(root, path) in quarantined]
     if found:
         raise GateBlockedError(
-            "\n".join(["it would put a quarantined model back to work", *(f"  {place}" for place in found)]),
+            "it would put a quarantined model back to work",
+            problems=tuple(map(Problem, found)),
             hint="stay held; a plan that restores a good version leads on: rollbackctl status",
         )
 

@@ -37,6 +37,11 @@ class Registry:
         return {name: kind.state for name, kind in self.kinds.items()}
 
     @property
+    def gate_sections(self) -> dict[str, type[Document] | None]:
+        """The sections of `spec.gates` that exist, each with the settings it must hold; None: the gate reads it."""
+        return {name: getattr(gate, "settings", None) for name, gate in self.gates.items()}
+
+    @property
     def check_sections(self) -> dict[str, type[Document] | None]:
         """The sections of `spec.checks` that exist, each with the settings it must hold; None: the check reads it."""
         return {check.section: getattr(check, "settings", None) for check in self.checks.values()}

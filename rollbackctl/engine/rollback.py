@@ -6,9 +6,10 @@ from typing import Any
 from bot_core.foundation.frozen import frozen, replace
 from rollbackctl.core.commands import abandon_command, continue_command, release_command
 from rollbackctl.core.document import PlanDocument
-from rollbackctl.core.errors import InvalidInputError, LockedError, StalePlanError
+from rollbackctl.core.errors import InvalidInputError, LockedError, Problem, StalePlanError
 from rollbackctl.core.gate import Answer
 from rollbackctl.core.observation import Observation, RunFact
+from rollbackctl.core.plain import plain
 from rollbackctl.core.plan import Phase, Plan
 from rollbackctl.core.report import Report
 from rollbackctl.core.state import content_id
@@ -53,7 +54,7 @@ def find_run(session: Session, spec: Spec, plan_id: str | None = None) -> RunFac
     if same and fact.host != host:
         raise LockedError(
             f"run {fact.run} was begun on host {fact.host}; this is {host}",
-            hint=f"on {fact.host}: {continue_command(fact.run)}\nor close it: {abandon_command(fact.run)}",
+            hint=f"on {plain(fact.host)}: {continue_command(fact.run)}\nor close it: {abandon_command(fact.run)}",
         )
     if not same:
         raise unfinished_error(fact)
@@ -121,12 +122,11 @@ class _Request:
 def _checked(session: Session, request: _Request) -> tuple[PlanDocument, Observation]:
     """Plan again and compare with what was shown; nothing is written."""
     spec, shown = request.spec, request.shown
-    cutoff: Any = shown.plan.facts["cutoff"]
     history = _settled_history(session)
     if history.unfinished is not None:
         raise unfinished_error(history.unfinished)
     observation = observe(session.workspace, spec, history)
-    now = session.planner.make(spec, observation, session.workspace.now(), cutoff)
+    now = session.planner.make(spec, observation, session.workspace.now(), shown.plan.facts)
     if now.has_changes:
         kinds = session.workspace.registry.bind(plan_binding(session.workspace, spec))
         if request.saved:
@@ -211,7 +211,7 @@ def refuse_foreign_holds(history: History, incident: str | None) -> None:
                 raise LockedError(
                     f"{hold.address} is held for {holder.incident} by {holder.by} since {holder.since} "
                     f"(run {holder.run})",
-                    hint=f"if {holder.incident} is over, let go of it: {release_command(holder.incident)}\n"
+                    hint=f"if {plain(str(holder.incident))} is over, let go of it: {release_command(holder.incident)}\n"
                     "else it comes first: rollbackctl status",
                 )
 
@@ -223,8 +223,8 @@ def _require_same_verdict(session: Session, spec: Spec, shown: PlanDocument, obs
     roles = required_roles(spec, session.workspace.policy)
     late = [r for r in later_reports(observation, cutoff) if undecided(r.sign_off, roles, settled=SETTLED)]
     if passed and late:
-        names = "\n".join(f"  {report.path}" for report in late)
         raise StalePlanError(
-            f"{len(late)} new report(s) must be settled that the plan does not know\n{names}",
+            f"{len(late)} new report(s) must be settled that the plan does not know",
+            problems=tuple(Problem(report.path) for report in late),
             hint="make the plan again: rollbackctl plan PLAN --out FILE",
         )

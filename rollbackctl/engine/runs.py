@@ -8,15 +8,17 @@ import re
 import socket
 import stat
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import ValidationError
 
 from bot_core.foundation.atomic_file import make_folder, sync, write_atomic
-from bot_core.foundation.errors import BotCoreError, FileFormatError, LockTimeoutError
+from bot_core.foundation.descriptor import flock_within
+from bot_core.foundation.errors import BotCoreError, FileFormatError, LockBrokenError, LockTimeoutError
 from bot_core.foundation.file_system import network_file_system
 from bot_core.foundation.lock import FileLock
 from bot_core.foundation.safe_file import list_inside, read_inside_or_none
@@ -30,10 +32,16 @@ _JOURNAL = "journal.jsonl"
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _TAIL = 1 << 14  # bytes that are read of a journal to append to it
 _ORDER = re.compile(rb'"order":([0-9]{1,9})')
+_SEQ = re.compile(rb'"seq":([0-9]{1,9}),"type":"[a-z]+"\}\Z')
+_APPEND_WAIT_S = 10.0
+_BROKEN_HINT = "see who works there now: rollbackctl status; then the same command again goes on where this one stopped"
 
 
 class RunStore(Protocol):
     """What the engine needs of a store; the files below are one, a database may be another."""
+
+    require_held: Callable[[], None]
+    """Call it before each change of the workspace: LockedError where the lock no longer keeps others out."""
 
     def lock(self, holder: dict[str, Any], timeout_s: float) -> Any:
         """Hold the workspace; a context manager whose value names the holder when called."""
@@ -89,6 +97,7 @@ class FileRunStore:
         self._root = root
         self._folder = root / STORE
         self._gid = _gid(group)
+        self.require_held: Callable[[], None] = lambda: None
         self._refuse_unsafe()
 
     @contextmanager
@@ -102,13 +111,15 @@ class FileRunStore:
         lock = FileLock(self._folder / "lock", root=self._root)
         with ExitStack() as stack:
             try:
-                stack.enter_context(lock.hold(timeout_s=timeout_s))
+                held = stack.enter_context(lock.hold(timeout_s=timeout_s))
             except LockTimeoutError as error:
                 raise LockedError(
-                    f"the workspace is locked by {_holder_words(error.holder)}",
+                    f"the workspace is locked by {_holder_words(error.holder, error.processes)}",
                     hint="wait for it, or watch it: rollbackctl status; to stop a bad model at once: rollbackctl hold",
                 ) from error
             self._share(self._folder / "lock")
+            stack.callback(setattr, self, "require_held", self.require_held)
+            self.require_held = partial(_require_held, held)
             yield lambda: lock.write_holder(holder)
 
     def holder(self) -> str | None:
@@ -173,11 +184,17 @@ class FileRunStore:
         """Write one entry after cutting off a torn last line; durable when this returns.
 
         Only this file is ever cut: it is the run's own, and a torn line was never acknowledged.
+
+        Raises:
+            LockedError: The workspace's lock was broken, or somebody else has continued the run; nothing is written.
         """
+        self.require_held()
         path = self._root / self._path(run, _JOURNAL)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(path, flags, self._mode)
         try:
+            if not flock_within(descriptor, shared=False, timeout_s=_APPEND_WAIT_S):
+                raise LockedError(f"somebody else is continuing run {run}", hint=_BROKEN_HINT)
             if entry.seq == 1:
                 self._share(path)
                 _sync_folder(path.parent)
@@ -187,10 +204,12 @@ class FileRunStore:
             if start and whole.count(b"\n") < 2:  # the last line is longer than that
                 start, data = 0, _read_from(descriptor, 0)
                 whole = _without_torn_line(data)
+            last = whole[whole.rfind(b"\n", 0, -1) + 1 : -1]
+            if _seq(last) != entry.seq - 1:  # its lock was broken just now
+                raise LockedError(f"somebody else has continued run {run}; this process stopped", hint=_BROKEN_HINT)
             if len(whole) != len(data):
                 os.ftruncate(descriptor, start + len(whole))
                 os.fdatasync(descriptor)  # before anything is in its place: a power loss must not mix the two
-            last = whole[whole.rfind(b"\n", 0, -1) + 1 : -1]
             value = dict(entry) | {"prev": chain(last) if last else ""}
             line = _encode(value).encode() + b"\n"
             offset = start + len(whole)
@@ -207,6 +226,7 @@ class FileRunStore:
 
     def put(self, run: str, name: str, data: bytes) -> None:
         """Keep a document of a run."""
+        self.require_held()
         path = self._root / self._path(run, name)
         self._make(path.parent)
         if read_inside_or_none(self._root, self._path(run, name)) != data:
@@ -279,6 +299,20 @@ class FileRunStore:
             )
 
 
+def _require_held(held: Callable[[], None]) -> None:
+    try:
+        held()
+    except LockBrokenError as error:
+        problem = f"{STORE}/lock was deleted or replaced while this process held it; it stopped before its next write"
+        raise LockedError(problem, hint=_BROKEN_HINT) from error
+
+
+def _seq(line: bytes) -> int:
+    """The number of an entry by its line; 0 before the first one, -1 where the line does not say."""
+    found = _SEQ.search(line)
+    return int(found[1]) if found else -bool(line)
+
+
 def run_folder(run: str) -> str:
     """Return a run's folder, relative to the workspace."""
     return f"{STORE}/runs/{run}"
@@ -304,9 +338,10 @@ def _gid(group: str | None) -> int | None:
         ) from error
 
 
-def _holder_words(holder: Any) -> str:
+def _holder_words(holder: Any, processes: tuple[int, ...] = ()) -> str:
     if not holder or _has_ended(holder):
-        return "somebody who has not begun a run yet"
+        who = f"pid {processes[0]} on {socket.gethostname()}" if processes else "somebody"
+        return f"{who}, who has not begun a run yet"
     words = "{operation} of {user} on {host}, pid {pid}, since {since}, version {version}"
     return words.format_map(defaultdict(lambda: "?", holder))
 

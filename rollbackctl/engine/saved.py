@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 from bot_core.foundation.atomic_file import write_atomic
 from bot_core.foundation.safe_file import read_given
 from bot_core.foundation.strict_json import encode_json, parse_object
+from rollbackctl.core.commands import quote
 from rollbackctl.core.document import PlanDocument, read_document
 from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.core.observation import Observation

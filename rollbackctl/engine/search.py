@@ -14,6 +14,7 @@ from bot_core.foundation.safe_file import read_inside, read_inside_or_none
 from bot_core.foundation.strict_json import parse_json, parse_object
 from rollbackctl.core.errors import InvalidInputError, Problem
 from rollbackctl.core.observation import ServedFact
+from rollbackctl.core.plain import plain
 from rollbackctl.engine.runs import STORE
 
 _MANIFEST = "manifest.json"
@@ -108,7 +109,7 @@ def require_whole(manifests: Mapping[str, Manifest]) -> None:
     if found:
         raise InvalidInputError(
             "an alias leads to no version",
-            hint=f"mend {', '.join(sorted({str(error.path) for error in found}))}\n"
+            hint=f"mend {plain(', '.join(sorted({str(error.path) for error in found})))}\n"
             "stop a bad model meanwhile: rollbackctl hold",
             problems=tuple(Problem(error.problem) for error in found),
         )
@@ -119,7 +120,7 @@ def _object(data: bytes, path: str) -> Mapping[str, object]:
         return parse_object(data, path)
     except BotCoreError as error:
         raise InvalidInputError(
-            f"{error.problem}", hint=f"mend {path}: until then nobody can tell which model it serves"
+            f"{error.problem}", hint=f"mend {plain(path)}: until then nobody can tell which model it serves"
         ) from error
 
 
@@ -141,7 +142,7 @@ def read_served(root: Path, found: Found, known: Mapping[str, str | None]) -> tu
         except BotCoreError as error:
             problem = error.problem.replace(f"{root}/", "")
             raise InvalidInputError(
-                problem, hint=f"mend {folder}/{SERVING_FILE}: until then nobody can tell which model it serves"
+                problem, hint=f"mend {plain(folder)}/{SERVING_FILE}: until then nobody can tell which model it serves"
             ) from error
         for name, model in sorted(serving.models.items()):
             digest = model.sha256

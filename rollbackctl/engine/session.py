@@ -67,10 +67,10 @@ class Session:
 
         return as_seen(self.workspace, value, run, checkpoint)
 
-    def plan(self, spec: Spec, cutoff: str | None = None) -> PlanDocument:
+    def plan(self, spec: Spec) -> PlanDocument:
         """Make a plan of the workspace as it is; writes nothing."""
         observation = observe(self.workspace, spec, self.history())
-        return self.planner.make(spec, observation, self.workspace.now(), cutoff)
+        return self.planner.make(spec, observation, self.workspace.now())
 
     def holder(self, operation: str) -> dict[str, Any]:
         """Say who this is, for those who meet the lock."""

@@ -8,6 +8,7 @@ from bot_core.ai.signoff import update_sign_off_file
 from bot_core.foundation.errors import BotCoreError
 from rollbackctl.core.errors import InvalidInputError, UsageError
 from rollbackctl.core.observation import ReportFact
+from rollbackctl.core.plain import plain
 from rollbackctl.core.target import undecided
 from rollbackctl.engine.evidence import observe_reports
 from rollbackctl.engine.history import read_run
@@ -32,7 +33,9 @@ def reports_of_plan(session: Session, spec: Spec, role: str) -> tuple[str, ...]:
         waiting = sorted({name for names in open_roles.values() for name in names})
         raise UsageError(
             f"no report of this plan waits for the role {role}",
-            hint=f"it waits for: {', '.join(waiting)}" if waiting else "every role has decided: rollbackctl apply PLAN",
+            hint=f"it waits for: {plain(', '.join(waiting))}"
+            if waiting
+            else "every role has decided: rollbackctl apply PLAN",
         )
     return wanted
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from rollbackctl.core.data_drift import moved
 from rollbackctl.core.document import PlanDocument
-from rollbackctl.core.errors import StalePlanError
+from rollbackctl.core.errors import Problem, StalePlanError
 from rollbackctl.core.plan import Plan
 from rollbackctl.engine.steps import describe
 from rollbackctl.kinds import Kind
@@ -33,8 +34,8 @@ def require_same(shown: Plan, now: Plan, kinds: Mapping[str, Kind], problem: str
         StalePlanError: It does not.
     """
     if shown.id != now.id:
-        lines = list(differences(shown, now, kinds)) or ["  the steps differ"]
-        raise StalePlanError("\n".join([problem, *lines]), hint=hint)
+        lines = list(differences(shown, now, kinds)) or ["the steps differ"]
+        raise StalePlanError(problem, hint=hint, problems=tuple(map(Problem, lines)))
 
 
 def require_unexpired(plan: Plan, timestamp: str, clock: datetime) -> None:
@@ -56,7 +57,7 @@ def require_unexpired(plan: Plan, timestamp: str, clock: datetime) -> None:
 
 
 def differences(saved: Plan, now: Plan, kinds: Mapping[str, Kind]) -> Iterator[str]:
-    """Name everything that differs between two plans of the same rollback plan, one line each."""
+    """Name everything that differs between two plans of the same rollback plan, line by line."""
     for address in sorted({*saved.base, *now.base}):
         kind = kinds[address.kind]
         # What the plan would not touch any more has no state in it: look.
@@ -64,15 +65,21 @@ def differences(saved: Plan, now: Plan, kinds: Mapping[str, Kind]) -> Iterator[s
         if address not in saved.base or saved.base[address] != found:
             planned = describe(saved.base[address]) if address in saved.base else "(not touched)"
             files = ", ".join(kind.files(address.name))
-            yield f"  {address} ({files})\n    planned {planned}\n    found   {describe(found)}"
+            yield from (f"{address} ({files})", f"  planned {planned}", f"  found   {describe(found)}")
     for path in sorted({*saved.inputs, *now.inputs}):
         if saved.inputs.get(path) != now.inputs.get(path):
-            yield f"  {path}: sha256 {_short(saved.inputs.get(path))}, now {_short(now.inputs.get(path))}"
+            yield f"{path}: sha256 {_short(saved.inputs.get(path))}, now {_short(now.inputs.get(path))}"
     if saved.policy != now.policy:
-        yield f"  the firm's policy: digest {_short(saved.policy)}, now {_short(now.policy)}"
+        yield f"the firm's policy: digest {_short(saved.policy)}, now {_short(now.policy)}"
+    yield from _drift_differences(saved.facts.get("data_drift"), now.facts.get("data_drift"))
     for name in ("trigger", "withdrawn", "target", "pinned", "serve_as"):
         if saved.facts.get(name) != now.facts.get(name):
-            yield f"  {name}: {_named(saved.facts, name)}, now {_named(now.facts, name)}"
+            yield f"{name}: {_named(saved.facts, name)}, now {_named(now.facts, name)}"
+
+
+def _drift_differences(saved: Any, now: Any) -> Iterator[str]:
+    if saved and now and saved != now:
+        yield from moved(saved, now, (0.0, 0.0))
 
 
 def _short(digest: str | None) -> str:

@@ -16,7 +16,7 @@ from bot_core.foundation.safe_file import read_inside_or_none
 from rollbackctl.core.address import Address
 from rollbackctl.core.checkpoint import Checkpoint, Entry, EntryType, beneath, fold
 from rollbackctl.core.document import PlanDocument
-from rollbackctl.core.errors import DriftError, InvalidInputError
+from rollbackctl.core.errors import DriftError, InvalidInputError, Problem
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.observation import HoldFact
 from rollbackctl.core.plan import Phase, Plan, Step
@@ -153,6 +153,7 @@ class StepRunner:
 
         Raises:
             DriftError: The resource is in neither; nothing was moved.
+            LockedError: The workspace's lock was broken; nothing was moved.
         """
         kind, name = self.run.kinds[step.address.kind], step.address.name
         found = kind.observe(name)
@@ -166,6 +167,7 @@ class StepRunner:
             after = self.run.parse(step.address, begun.after)
             self._require(step, found, (self.run.parse(step.address, begun.found), after))
         if found != after:
+            self.run.store.require_held()
             kind.move(name, found, after)
         seen = kind.observe(name)
         if seen != after:
@@ -206,7 +208,8 @@ class StepRunner:
         expected = " or ".join(dict.fromkeys(describe(state) for state in wanted))
         where = f"step {step.index} {'left' if step.id in self.run.checkpoint.done else 'expects'}"
         return DriftError(
-            f"{step.address} ({files}) is not where {where} it\n  expected {expected}\n  found    {describe(found)}",
+            f"{step.address} ({files}) is not where {where} it",
+            problems=(Problem(f"expected {expected}"), Problem(f"found    {describe(found)}")),
             hint="somebody else changed it: put it back and apply again, or close the run: "
             f"rollbackctl abandon {self.run.run} --reason TEXT",
         )

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from shlex import quote
 from typing import Any, Literal
 
 from pydantic import JsonValue
@@ -13,9 +12,10 @@ from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.safe_file import read_inside
 from rollbackctl.core.address import Address
 from rollbackctl.core.checkpoint import Checkpoint, Entry, EntryType, fold
-from rollbackctl.core.commands import continue_command, release_command
+from rollbackctl.core.commands import continue_command, quote, release_command
 from rollbackctl.core.errors import LockedError, RollbackError
 from rollbackctl.core.observation import RunFact
+from rollbackctl.core.plain import plain
 from rollbackctl.engine.history import read_run
 from rollbackctl.engine.session import Session, next_order
 from rollbackctl.engine.steps import Run
@@ -122,7 +122,7 @@ def close(session: Session, fact: RunFact, how: Literal["abandoned", "undone"], 
     if fact.host != here and how != "abandoned":
         raise LockedError(
             f"run {fact.run} was begun on host {fact.host}; this is {here}",
-            hint=f"on {fact.host}: rollbackctl undo {fact.run}",
+            hint=f"on {plain(fact.host)}: rollbackctl undo {fact.run}",
         )
     entries = session.store.entries(fact.run)
     call: dict[str, JsonValue] = {

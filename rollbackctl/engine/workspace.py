@@ -140,5 +140,5 @@ def read_spec(path: Path, registry: Registry, shown: str | None = None) -> Spec:
             hint="name a rollback plan, or write one: rollbackctl init",
         ) from error
     return load_spec(
-        data, name, kinds=registry.kinds.keys(), gates=registry.gates.keys(), checks=registry.check_sections
+        data, name, kinds=registry.kinds.keys(), gates=registry.gate_sections, checks=registry.check_sections
     )

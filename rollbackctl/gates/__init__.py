@@ -30,7 +30,10 @@ class Case:
 
 
 class Gate(Protocol):
-    """One condition for a phase. A gate of one's own reads its section in `spec.spec.gates`."""
+    """One condition for a phase. A gate of one's own reads its section in `spec.spec.gates`.
+
+    A gate that has `settings: ClassVar[type[Document]]` has its section validated by them when a plan is read.
+    """
 
     name: ClassVar[str]
     guards: ClassVar[Phase]

@@ -52,7 +52,7 @@ class Binding:
         write_atomic(target, data, root=self.root)
 
 
-def manifest_lock(root: Path, repository: str) -> AbstractContextManager[None]:
+def manifest_lock(root: Path, repository: str) -> AbstractContextManager[Callable[[], None]]:
     """Hold the lock under which every writer of `bot_core` changes a repository's manifest."""
     return FileLock(root / repository / ".manifest.lock", root=root).hold(timeout_s=_LOCK_WAIT_S)
 
@@ -77,7 +77,11 @@ class Kind(Protocol):
         """Read the state of one resource; writes nothing. None when it does not exist."""
 
     def move(self, name: str, before: State | None, after: State | None) -> None:
-        """Take one resource from `before` to `after` by one atomic act; durable when it returns."""
+        """Take one resource from `before` to `after` by one atomic act; durable when it returns.
+
+        Where others write the file too, it looks again under the file's lock, and leaves alone what is no longer in
+        `before`: who calls it looks afterwards.
+        """
 
     def files(self, name: str) -> tuple[str, ...]:
         """Name the workspace's files that a move may change: saved before it, synced after it, named when it drifts."""

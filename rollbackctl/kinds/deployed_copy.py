@@ -9,6 +9,7 @@ from bot_core.foundation.digest import sha256_hex
 from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.observation import RepositoryFact
+from rollbackctl.core.plain import plain
 from rollbackctl.core.plan import Desired, Phase
 from rollbackctl.core.state import State
 from rollbackctl.kinds import Binding, manifest_lock
@@ -81,8 +82,8 @@ class DeployedCopy:
             },
         )
 
-    def move(self, name: str, before: State | None, after: State | None) -> None:  # noqa: ARG002
-        """Replace one file."""
+    def move(self, name: str, before: State | None, after: State | None) -> None:
+        """Replace one file, the manifest unless somebody has just changed it."""
         if self.observe(name) == after:
             return
         if not isinstance(after, CopyState):
@@ -90,8 +91,12 @@ class DeployedCopy:
         if after.sha256 is not None:
             self._binding.write(name, self._binding.fetch(after.sha256))
         else:
-            with manifest_lock(self._binding.root, name):
-                self._binding.write(f"{name}/manifest.json", self._changed(name, after).encode())
+            with manifest_lock(self._binding.root, name) as require_held:
+                if self.observe(name) not in (before, None):
+                    return
+                changed = self._changed(name, after)
+                require_held()
+                self._binding.write(f"{name}/manifest.json", changed.encode())
 
     def files(self, name: str) -> tuple[str, ...]:
         """The artifact, or the manifest."""
@@ -135,7 +140,7 @@ def _chosen(spec: Spec, facts: Facts) -> list[RepositoryFact]:
         if path not in others:
             raise InvalidInputError(
                 f"spec.model.deployed: there is no repository {path}",
-                hint=f"repositories with a manifest: {', '.join(others) or 'none'}",
+                hint=f"repositories with a manifest: {plain(', '.join(others)) or 'none'}",
             )
     return [
         fact

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
-from bot_core.config.auto_trader import read_maintenance
+from bot_core.config.auto_trader import MaintenanceFlag, read_maintenance
 from bot_core.config.maintenance import change_maintenance
 from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.core.facts import Facts
@@ -43,21 +43,27 @@ class Maintenance:
     def observe(self, name: str) -> State | None:
         """Read the flag."""
         data = self._binding.read(name)
-        if data is None:
-            return None
-        flag = read_maintenance(data, name)
-        return MaintenanceState(maintenance=flag.value, token=flag.token, rest=flag.rest)
+        return None if data is None else _state(read_maintenance(data, name))
 
-    def move(self, name: str, before: State | None, after: State | None) -> None:  # noqa: ARG002
-        """Replace the file with one in which exactly one line differs, while no engine is deciding."""
-        if self._binding.read(name) is None or not isinstance(after, MaintenanceState):
+    def move(self, name: str, before: State | None, after: State | None) -> None:
+        """Replace the file with one in which exactly one line differs, while no engine is deciding.
+
+        Where somebody has just changed it, nothing is done.
+        """
+        data = self._binding.read(name)
+        if data is None or not isinstance(after, MaintenanceState):
             raise InvalidInputError(f"{name} is gone", hint="restore the file, then continue the run")
-        if self.observe(name) != after:
-            change_maintenance(self._binding.root, name, after.token)
+        flag = read_maintenance(data, name)
+        if _state(flag) == before != after:
+            change_maintenance(self._binding.root, name, after.token, expected=flag)
 
     def files(self, name: str) -> tuple[str, ...]:
         """The configuration file."""
         return (name,)
+
+
+def _state(flag: MaintenanceFlag) -> MaintenanceState:
+    return MaintenanceState(maintenance=flag.value, token=flag.token, rest=flag.rest)
 
 
 def _on(base: State | None) -> State | None:

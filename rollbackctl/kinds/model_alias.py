@@ -1,11 +1,12 @@
 """The names of the repository's manifest: its active version and its aliases."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from bot_core.ai.manifest import Manifest
 from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.core.facts import Facts
+from rollbackctl.core.plain import plain
 from rollbackctl.core.plan import Desired, Phase
 from rollbackctl.core.state import State
 from rollbackctl.kinds import Binding, manifest_lock
@@ -42,7 +43,7 @@ class ModelAlias:
             if alias not in aliases:
                 raise InvalidInputError(
                     f"spec.model.aliases: {facts.repository} has no alias {alias}",
-                    hint=f"its aliases: {', '.join(sorted(aliases)) or 'none'}",
+                    hint=f"its aliases: {plain(', '.join(sorted(aliases))) or 'none'}",
                 )
         target = facts.target.version
         listed = AliasState(version=target, listed_by=(target,))
@@ -63,12 +64,14 @@ class ModelAlias:
         version = manifest.aliases.get(alias)
         return None if version is None else AliasState(version=version, listed_by=manifest.alias_listed_by(alias))
 
-    def move(self, name: str, before: State | None, after: State | None) -> None:  # noqa: ARG002
-        """Replace the manifest, under its lock, with one in which only this name differs."""
-        with manifest_lock(self._binding.root, self._repository):
-            self._move(name, after if isinstance(after, AliasState) else None)
+    def move(self, name: str, before: State | None, after: State | None) -> None:
+        """Replace the manifest with one in which only this name differs, unless somebody has just moved it."""
+        with manifest_lock(self._binding.root, self._repository) as require_held:
+            if self._manifest() is not None and self.observe(name) != before:
+                return
+            self._move(name, after if isinstance(after, AliasState) else None, require_held)
 
-    def _move(self, name: str, wanted: AliasState | None) -> None:
+    def _move(self, name: str, wanted: AliasState | None, require_held: Callable[[], None]) -> None:
         manifest = self._manifest()
         if manifest is None:
             raise InvalidInputError(f"{self._path} is gone", hint="restore the manifest, then continue the run")
@@ -79,6 +82,7 @@ class ModelAlias:
                 _alias(name), wanted.version if wanted else None, wanted.listed_by if wanted else ()
             )
         if changed != manifest:
+            require_held()
             self._binding.write(self._path, changed.encode())
 
     def files(self, name: str) -> tuple[str, ...]:  # noqa: ARG002

@@ -67,23 +67,10 @@ class RetrainingSchedule:
     def observe(self, name: str) -> State | None:
         """Read the state file."""
         data = self._binding.read(name)
-        if data is None:
-            return None
-        found = ScheduleState.parse(data, name)
-        return ScheduleFields(
-            interval_s=found.interval_s,
-            last_run=_text(found.last_run),
-            last_failure=_text(found.last_failure),
-            failure_streak=found.failure_streak,
-            last_failure_reason=found.last_failure_reason,
-            cooldown_until=_text(found.cooldown_until),
-            paused_until=_text(found.paused_until),
-            paused_reason=found.paused_reason,
-            other=canonical_digest(dict(found.extra)) if found.extra else None,
-        )
+        return None if data is None else _fields(ScheduleState.parse(data, name))
 
-    def move(self, name: str, before: State | None, after: State | None) -> None:  # noqa: ARG002
-        """Replace the state file; keys that this tool does not know stay."""
+    def move(self, name: str, before: State | None, after: State | None) -> None:
+        """Replace the state file unless somebody has just changed it; keys that this tool does not know stay."""
         if self.observe(name) == after:
             return
         if not isinstance(after, ScheduleFields):
@@ -92,12 +79,12 @@ class RetrainingSchedule:
         wanted = _schedule(after)
         from bot_core.ai.scheduler import change_schedule  # a plan only looks
 
-        change_schedule(
-            self._binding.root / name,
-            lambda found: replace(wanted, extra=found.extra if found else {}),
-            now=self._binding.now(),
-            root=self._binding.root,
-        )
+        def changed(found: ScheduleState | None) -> ScheduleState:
+            if found is None:
+                return wanted
+            return replace(wanted, extra=found.extra) if _fields(found) == before else found
+
+        change_schedule(self._binding.root / name, changed, now=self._binding.now(), root=self._binding.root)
 
     def files(self, name: str) -> tuple[str, ...]:
         """The state file."""
@@ -107,6 +94,20 @@ class RetrainingSchedule:
 def _paused(base: State | None) -> ScheduleFields:
     found = base if isinstance(base, ScheduleFields) else ScheduleFields(interval_s=_DEFAULT_INTERVAL_S)
     return found.model_copy(update={"paused_until": HELD_UNTIL, "paused_reason": HELD_BY})
+
+
+def _fields(found: ScheduleState) -> ScheduleFields:
+    return ScheduleFields(
+        interval_s=found.interval_s,
+        last_run=_text(found.last_run),
+        last_failure=_text(found.last_failure),
+        failure_streak=found.failure_streak,
+        last_failure_reason=found.last_failure_reason,
+        cooldown_until=_text(found.cooldown_until),
+        paused_until=_text(found.paused_until),
+        paused_reason=found.paused_reason,
+        other=canonical_digest(dict(found.extra)) if found.extra else None,
+    )
 
 
 def _schedule(fields: ScheduleFields) -> ScheduleState:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
-from bot_core.ai.serving import ServedModel, change_serving, load_stored, read_serving, store_artifact
+from bot_core.ai.serving import ServedModel, Serving, change_serving, load_stored, read_serving, store_artifact
 from bot_core.foundation.atomic_file import make_folder
 from bot_core.foundation.errors import BotCoreError
 from rollbackctl.core.facts import Facts
@@ -73,8 +73,9 @@ class ServingKind:
 
     def observe(self, name: str) -> State | None:
         """Read `serving.json`; a file that says "attached, nothing loaded" is as good as none."""
-        model_dir = self._binding.root / name
-        serving = read_serving(model_dir)
+        return self._state(name, read_serving(self._binding.root / name))
+
+    def _state(self, name: str, serving: Serving) -> State | None:
         if serving.attached and not serving.models and serving.default_model is None:
             return None
         digests = {model.sha256 for model in serving.models.values()}
@@ -89,8 +90,8 @@ class ServingKind:
             damaged=tuple(sorted(digest for digest in digests if not self._is_stored(name, digest))),
         )
 
-    def move(self, name: str, before: State | None, after: State | None) -> None:  # noqa: ARG002
-        """Store the artifacts under their digests, then replace `serving.json` under its lock."""
+    def move(self, name: str, before: State | None, after: State | None) -> None:
+        """Store the artifacts under their digests, then replace `serving.json` unless somebody has just changed it."""
         wanted = after if isinstance(after, ServingState) else ServingState(attached=True)
         if self.observe(name) == after:
             return
@@ -103,12 +104,15 @@ class ServingKind:
             key: ServedModel(version=model.version, sha256=model.sha256, source=model.source)
             for key, model in wanted.models.items()
         }
-        change_serving(
-            model_dir,
-            lambda now: now.next(
+
+        def changed(now: Serving) -> Serving:
+            if _undamaged(self._state(name, now)) != _undamaged(before):
+                return now
+            return now.next(
                 attached=wanted.attached, default_model=wanted.default_model, models=models, held_by=wanted.held_by
-            ),
-        )
+            )
+
+        change_serving(model_dir, changed)
 
     def files(self, name: str) -> tuple[str, ...]:
         """`serving.json` and the stored copies that it names."""
@@ -125,6 +129,11 @@ class ServingKind:
         except BotCoreError:
             return False
         return True
+
+
+def _undamaged(state: State | None) -> State | None:
+    """A state whatever is stored: lost copies are stored again before the file is changed."""
+    return state.model_copy(update={"damaged": ()}) if isinstance(state, ServingState) else state
 
 
 def _detached(base: State | None) -> ServingState:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.observation import HoldFact, RunFact
+from rollbackctl.core.plain import plain
 from rollbackctl.core.report import Report
-from rollbackctl.render.escape import plain
 from rollbackctl.render.run import NO_ENGINES, render_holds
 from rollbackctl.render.text import one_below_another, shown
 

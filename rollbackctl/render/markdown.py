@@ -1,20 +1,19 @@
 """A plan document as a comment on a pull request: what matters first, every step folded below it."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from urllib.parse import quote
 
-from pydantic import JsonValue
-
 from rollbackctl.core.commands import stored_plan
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.gate import Answer, Verdict
+from rollbackctl.core.plain import plain
 from rollbackctl.core.plan import PHASES, Action, Phase, Step
 from rollbackctl.core.state import state_json
-from rollbackctl.render.escape import clip, code, fenced, markdown, plain
-from rollbackctl.render.text import SIGNS, flat, short_path, shown
+from rollbackctl.render.escape import clip, code, fenced, markdown
+from rollbackctl.render.text import SIGNS, flat, short_path, shown, text_at
 from rollbackctl.spec.document import seconds
 
 LIMIT = 65_536
@@ -78,7 +77,7 @@ def _summary(document: PlanDocument, plan_path: str) -> Iterator[str]:
 def _title(document: PlanDocument) -> str:
     plan = document.plan
     title = f"{_prose(plan.operation.capitalize())} {_name(plan.incident or plan.name)}"
-    withdrawn, target = (_text(plan.facts, version, "version") for version in ("withdrawn", "target"))
+    withdrawn, target = (text_at(plan.facts, version, "version") for version in ("withdrawn", "target"))
     if withdrawn and target:
         served = plan.facts.get("serve_as")
         model = f"{_name(str(served[0]))} from " if isinstance(served, list) and served else "from "
@@ -113,7 +112,7 @@ def _trigger(document: PlanDocument) -> Iterator[str]:
         path, summary = short_path(str(trigger.get("path"))), str(trigger.get("summary"))
         signed = f" ({_list(by, _SHOWN_ROLES)})" if by else ""
         sentences.append(f"Triggered by {_name(path)}: {_prose(summary)}{signed}.")
-    reason = _text(document.plan.spec, "metadata", "reason")
+    reason = text_at(document.plan.spec, "metadata", "reason")
     if reason:
         sentences.append(f"Reason: {_prose(reason)}.")
     if sentences:
@@ -318,14 +317,6 @@ def _owed(waiting: Iterable[Verdict]) -> dict[str, int]:
         for role, count in verdict.waits_for.items():
             owed[role] = owed.get(role, 0) + count
     return dict(sorted(owed.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _text(value: Mapping[str, JsonValue], *path: str) -> str | None:
-    """Return a text from within JSON; None when there is none at that place."""
-    found: JsonValue = dict(value)
-    for part in path:
-        found = found.get(part) if isinstance(found, dict) else None
-    return found if isinstance(found, str) else None
 
 
 def _argument(text: str) -> str:

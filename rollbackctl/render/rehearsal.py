@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from rollbackctl.core.plain import plain
 from rollbackctl.core.rehearsal import NOBODY, Rehearsal
-from rollbackctl.render.escape import plain
 
 
 def render_rehearsal(rehearsal: Rehearsal) -> str:

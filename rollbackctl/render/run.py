@@ -5,9 +5,9 @@ from itertools import groupby
 from typing import Any
 
 from rollbackctl.core.observation import Holder, HoldFact, RunFact
+from rollbackctl.core.plain import plain
 from rollbackctl.core.plan import Phase
 from rollbackctl.core.report import Report
-from rollbackctl.render.escape import plain
 from rollbackctl.render.text import shown
 
 NO_ENGINES = "none has acknowledged serving.json; an engine that is older than this file does not obey it: stop it"
@@ -33,7 +33,7 @@ def render_report(report: Report) -> str:
     """Return a run's whole report."""
     plan = report.plan
     lines = [
-        f"Run {plain(report.run)}   {plan.operation} {plain(plan.name)}   {plain(str(plan.incident or 'no incident'))}",
+        "   ".join(map(plain, (f"Run {report.run}", f"{plan.operation} {plan.name}", plan.incident or "no incident"))),
         f"Verdict   {report.verdict}",
         f"Plan id   {plan.id}",
         *_people(report),
@@ -46,10 +46,12 @@ def render_report(report: Report) -> str:
     ]
     if report.checkpoint.outcomes:
         lines += ["", "Checks"]
-        lines += [f"  {o.result.value:<12}  {o.check}: {plain(o.summary)}" for o in report.checkpoint.outcomes.values()]
+        lines += [
+            f"  {o.result.value:<12}  {plain(o.check)}: {plain(o.summary)}" for o in report.checkpoint.outcomes.values()
+        ]
     if report.checkpoint.waiting:
         lines += ["", "Waits for"]
-        lines += [f"  {v.gate}: {plain(v.summary)}" for v in report.checkpoint.waiting]
+        lines += [f"  {plain(v.gate)}: {plain(v.summary)}" for v in report.checkpoint.waiting]
     return "\n".join(lines) + "\n"
 
 
@@ -65,7 +67,7 @@ def _gates(report: Report) -> Iterator[str]:
     for phase, verdicts in report.checkpoint.phases.items():
         for verdict in verdicts:
             found = True
-            yield f"  {phase.value:<8}  {verdict.answer.value:<6}  {verdict.gate}: {plain(verdict.summary)}"
+            yield f"  {phase.value:<8}  {verdict.answer.value:<6}  {plain(verdict.gate)}: {plain(verdict.summary)}"
     if not found:
         yield "  none"
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from rollbackctl.core.gate import Answer
+from rollbackctl.core.plain import plain
 from rollbackctl.core.report import Report
 from rollbackctl.core.status import Status
-from rollbackctl.render.escape import plain
 from rollbackctl.render.run import NO_ENGINES, render_holds
 from rollbackctl.render.text import one_below_another, shown
 

@@ -3,16 +3,17 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
-from shlex import quote
 from typing import Any
 
-from rollbackctl.core.commands import sign_off_commands, stored_plan
+from pydantic import JsonValue
+
+from rollbackctl.core.commands import quote, sign_off_commands, stored_plan
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.gate import Answer, Verdict
+from rollbackctl.core.plain import plain
 from rollbackctl.core.plan import PHASES, Action, Phase, Plan, Step
 from rollbackctl.core.state import PLACEHOLDER, state_json
 from rollbackctl.core.target import Candidate
-from rollbackctl.render.escape import plain
 
 Paint = Callable[[str, str], str]
 """Colours a text: (text, colour) -> text."""
@@ -58,7 +59,7 @@ def summary(document: PlanDocument) -> str:
             roles = len(verdict.waits_for)
             line += f"  The {verdict.guards.value} waits for {roles} role{'s' if roles != 1 else ''}."
         else:
-            line += f"  {verdict.gate} blocks the {verdict.guards.value} phase."
+            line += f"  {plain(verdict.gate)} blocks the {verdict.guards.value} phase."
     return line
 
 
@@ -99,30 +100,40 @@ def one_below_another(commands: Iterable[str]) -> Iterator[str]:
         yield f"{'' if index else 'Next:':<5} {plain(command)}"
 
 
+def text_at(value: Mapping[str, JsonValue], *path: str) -> str | None:
+    """Return a text from within JSON; None when there is none at that place."""
+    found: JsonValue = dict(value)
+    for part in path:
+        found = found.get(part) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else None
+
+
 def _no_changes(document: PlanDocument) -> Iterator[str]:
-    facts: Mapping[str, Any] = document.plan.facts
-    target, withdrawn = facts["target"]["version"], facts["withdrawn"]["version"]
-    yield f"No changes. {plain(target)} is restored, {plain(withdrawn)} is withdrawn; all is as planned."
+    target, withdrawn = (text_at(document.plan.facts, name, "version") for name in ("target", "withdrawn"))
+    versions = f"{plain(target)} is restored, {plain(withdrawn)} is withdrawn; " if target and withdrawn else ""
+    yield f"No changes. {versions}all is as planned."
     if document.settled_by:
         yield f"Done by run {plain(document.settled_by)}.  See: rollbackctl report {plain(document.settled_by)}"
     yield from (f"Note   {plain(note)}" for note in document.diagnostics)
 
 
 def _head(document: PlanDocument) -> Iterator[str]:
-    facts: Mapping[str, Any] = document.plan.facts
-    versions = f"{facts['withdrawn']['version']} -> {facts['target']['version']}"
-    metadata: Any = document.plan.spec["metadata"]
-    reason = str(metadata.get("reason", "data_drift_alert"))
-    names = ", ".join(facts["serve_as"])
-    head = (f"Rollback {document.plan.incident}", versions, f"served as {names}", reason)
-    yield "   ".join(map(plain, head))
-    trigger: Any = document.trigger
+    plan, served = document.plan, document.plan.facts.get("serve_as")
+    withdrawn, target = (text_at(plan.facts, name, "version") for name in ("withdrawn", "target"))
+    head = [f"{plan.operation.capitalize()} {plan.incident}"]
+    head += [f"{withdrawn} -> {target}"] if withdrawn and target else []
+    head += [f"served as {', '.join(map(str, served))}"] if isinstance(served, list) else []
+    yield "   ".join(map(plain, [*head, text_at(plan.spec, "metadata", "reason") or "data_drift_alert"]))
+    trigger = document.trigger
     if trigger is None:
-        yield "Trigger   none: no alert counts"
+        yield from ("Trigger   none: no alert counts",) if plan.operation == "rollback" else ()
         return
-    decided = ", ".join(f"{role} {status}" for role, status in sorted(trigger["sign_off"].items())) or "nobody decided"
-    yield f"Trigger   {plain(short_path(trigger['path']))}   {plain(trigger['summary'])}   {plain(decided)}"
-    yield f"Plan id   {document.plan.id[:12]}"
+    roles = trigger.get("sign_off")
+    listed = sorted(roles.items()) if isinstance(roles, dict) else []
+    decided = ", ".join(f"{role} {status}" for role, status in listed) or "nobody decided"
+    path, found = short_path(str(trigger.get("path"))), str(trigger.get("summary"))
+    yield f"Trigger   {plain(path)}   {plain(found)}   {plain(decided)}"
+    yield f"Plan id   {plan.id[:12]}"
 
 
 def _gates(verdicts: Iterable[Verdict], paint: Paint) -> Iterator[str]:
@@ -134,10 +145,10 @@ def _gates(verdicts: Iterable[Verdict], paint: Paint) -> Iterator[str]:
             continue
         word = f"{verdict.guards.value} {'waits' if verdict.answer is Answer.WAITS else 'blocked'}"
         colour = "yellow" if verdict.answer is Answer.WAITS else "red"
-        yield f"  {paint(f'{word:<16}', colour)}  {verdict.gate}: {plain(verdict.summary)}"
+        yield f"  {paint(f'{word:<16}', colour)}  {plain(verdict.gate)}: {plain(verdict.summary)}"
         yield from _aligned([plain(reason).split("   ", 1) for reason in verdict.reasons], "      ")
     for verdict in passing:
-        yield f"  {paint('pass'.ljust(16), 'green')}  {verdict.gate}: {plain(verdict.summary)}"
+        yield f"  {paint('pass'.ljust(16), 'green')}  {plain(verdict.gate)}: {plain(verdict.summary)}"
 
 
 def _target(candidates: Iterable[Candidate]) -> Iterator[str]:
@@ -148,7 +159,7 @@ def _target(candidates: Iterable[Candidate]) -> Iterator[str]:
     width = max(len(plain(candidate.version)) for candidate in listed)
     for candidate in (item for item in listed if item.reasons):
         first, *rest = map(shown, candidate.reasons)
-        yield f"  {plain(candidate.version):<{width}}  {candidate.verdict:<9}  {first}"
+        yield f"  {plain(candidate.version):<{width}}  {plain(candidate.verdict):<9}  {first}"
         yield from (f"  {'':<{width}}  {'':<9}  {reason}" for reason in rest)
     for verdict, word in (("eligible", "eligible"), ("older", "older, eligible")):
         names = [plain(item.version) for item in listed if item.verdict == verdict and not item.reasons]

@@ -19,7 +19,7 @@ def load_spec(
     source: str,
     *,
     kinds: Collection[str],
-    gates: Collection[str],
+    gates: Mapping[str, type[BaseModel] | None],
     checks: Mapping[str, type[BaseModel] | None],
 ) -> Spec:
     """Read a rollback plan.
@@ -28,7 +28,7 @@ def load_spec(
         data: The YAML.
         source: Its name, for messages.
         kinds: Resource kinds that exist; a section for another one is refused.
-        gates: Gates that exist.
+        gates: Gates that exist, each with what its section must hold; None: anything.
         checks: Sections of checks that exist, each with what it must hold; None: anything.
 
     Raises:
@@ -39,9 +39,10 @@ def load_spec(
     problems = list(loaded.problems)
     for place, names in known.items():
         problems += _unknown_names(loaded, place, names)
-    for name, settings in checks.items():
-        if settings is not None:
-            problems += _settings_problems(loaded, ("spec", "checks", name), settings)
+    for group, sections in (("gates", gates), ("checks", checks)):
+        for name, settings in sections.items():
+            if settings is not None:
+                problems += _settings_problems(loaded, ("spec", group, name), settings)
     return _validated(Spec, loaded, problems, "mend the rollback plan, then: rollbackctl validate " + source)
 
 

@@ -1,13 +1,19 @@
 """What a rollback plan means in an observed workspace: trigger, withdrawn version, target, reports to settle."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
-from rollbackctl.core.errors import GateBlockedError, InvalidInputError
+from pydantic import JsonValue
+
+from rollbackctl.core.data_drift import WILL_NOT_HELP, Finding, find, pin
+from rollbackctl.core.errors import GateBlockedError, InvalidInputError, Problem
 from rollbackctl.core.facts import Facts, Pinned
 from rollbackctl.core.observation import Observation, ReportFact, RunFact, VersionFact
-from rollbackctl.core.target import Candidate, Demands, age, choose_last_stable, named_target
+from rollbackctl.core.plain import plain
+from rollbackctl.core.target import Candidate, Demands, age, choose_last_stable, named_target, will_not_help
+from rollbackctl.spec.data_drift import data_drift_settings, limits_of
 from rollbackctl.spec.document import Policy, Spec
 
 
@@ -27,7 +33,16 @@ def demands(spec: Spec, policy: Policy, observation: Observation) -> Demands:
         failed=frozenset(
             run.target for run in observation.runs if run.incident == incident and run.failed_check and run.target
         ),
+        drift=_drift(spec, policy, observation),
     )
+
+
+def _drift(spec: Spec, policy: Policy, observation: Observation) -> dict[str, Finding]:
+    settings, fact = data_drift_settings(spec), observation.data_drift
+    if settings is None or fact is None:
+        return {}
+    limits = limits_of(settings, policy)
+    return {version.version: find(fact, version.version, limits) for version in observation.versions}
 
 
 def earlier_run(spec: Spec, observation: Observation) -> RunFact | None:
@@ -37,14 +52,17 @@ def earlier_run(spec: Spec, observation: Observation) -> RunFact | None:
     return next((run for run in reversed(runs) if run.operation == "rollback" and run.status == "finished"), None)
 
 
-def resolve(spec: Spec, policy: Policy, observation: Observation, cutoff: str | None = None) -> Facts:
+def resolve(
+    spec: Spec, policy: Policy, observation: Observation, earlier: Mapping[str, JsonValue] | None = None
+) -> Facts:
     """Decide what the plan means.
 
     Args:
         spec: The rollback plan.
         policy: The firm's policy.
         observation: The evidence.
-        cutoff: Instant of the newest report that counts, of a plan that was made before; None: all reports count.
+        earlier: The facts of a plan that was made before, and is made again to be compared: reports that came later do
+            not count, and a window within its tolerance is the same. None: all that is there counts.
 
     Raises:
         InvalidInputError: The plan names a version, alias or report that the workspace does not have.
@@ -56,7 +74,9 @@ def resolve(spec: Spec, policy: Policy, observation: Observation, cutoff: str | 
     target, candidates = _target(spec, policy, observation, withdrawn, pinned)
     if pinned:
         cutoff = pinned.cutoff
-    elif cutoff is None:
+    elif earlier is not None:
+        cutoff = str(earlier["cutoff"]) if earlier["cutoff"] is not None else None
+    else:
         cutoff = max((report.time for report in observation.reports if report.time), default=None)
     settle = to_settle(observation.reports, _count(spec, policy), withdrawn, cutoff)
     model = spec.spec.model
@@ -74,7 +94,18 @@ def resolve(spec: Spec, policy: Policy, observation: Observation, cutoff: str | 
         repositories=observation.repositories,
         candidates=candidates,
         left_alone={path: named for path, named in observation.quality_records.items() if named == withdrawn.version},
+        data_drift=_pinned_drift(spec, observation, target, earlier),
     )
+
+
+def _pinned_drift(
+    spec: Spec, observation: Observation, target: VersionFact, earlier: Mapping[str, Any] | None
+) -> dict[str, JsonValue] | None:
+    settings, fact = data_drift_settings(spec), observation.data_drift
+    if settings is None or fact is None:
+        return None
+    tolerance = (settings.tolerance.rows, settings.tolerance.measure)
+    return pin(fact, target.version, tolerance, earlier.get("data_drift") if earlier else None)
 
 
 def _count(spec: Spec, policy: Policy) -> int:
@@ -153,7 +184,7 @@ def _version(observation: Observation, name: str, place: str) -> VersionFact:
     if name not in versions:
         raise InvalidInputError(
             f"{place}: {observation.repository} has no version {name}{_suggest(name, versions)}",
-            hint=f"its versions: {', '.join(versions) or 'none'}",
+            hint=f"its versions: {plain(', '.join(versions)) or 'none'}",
         )
     return versions[name]
 
@@ -167,8 +198,11 @@ def _target(
     if choice.select and not (pinned and pinned.target):
         chosen, candidates = choose_last_stable(observation.versions, withdrawn.version, needs)
         if chosen is None:
+            if will_not_help(observation.versions, withdrawn.version, needs):
+                raise _helpless(spec, candidates)
             raise GateBlockedError(
-                "no version can be the target:\n" + "\n".join(_refused(candidate) for candidate in candidates),
+                "no version can be the target",
+                problems=tuple(Problem(f"{item.version}: {'; '.join(item.reasons)}") for item in candidates),
                 hint=f"stay held: rollbackctl hold --incident {spec.metadata.incident}\n"
                 f"escalate: {spec.spec.escalation.to}, {spec.spec.escalation.runbook}",
             )
@@ -183,6 +217,17 @@ def _target(
     return target, named_target(observation.versions, withdrawn.version, target.version, namer, needs)
 
 
+def _helpless(spec: Spec, candidates: Iterable[Candidate]) -> GateBlockedError:
+    escalation = spec.spec.escalation
+    return GateBlockedError(
+        f"{WILL_NOT_HELP}: every version to go back to has drifted too, against its own training rows",
+        problems=tuple(Problem(f"{item.version}: {'; '.join(item.reasons)}") for item in candidates),
+        hint=f"keep holding, and decide by rules: rollbackctl hold --incident {spec.metadata.incident}\n"
+        "train a version on the rows of now, have it signed, then plan again\n"
+        f"escalate: {escalation.to}, {escalation.runbook}",
+    )
+
+
 def _named(
     version: str | None, sha256: str | None, alias: str | None, observation: Observation, pinned: RunFact | None
 ) -> VersionFact:
@@ -195,7 +240,7 @@ def _named(
         if alias not in aliases:
             raise InvalidInputError(
                 f"spec.model.target.alias: {observation.repository} has no alias {alias}{_suggest(alias, aliases)}",
-                hint=f"its aliases: {', '.join(sorted(aliases)) or 'none'}",
+                hint=f"its aliases: {plain(', '.join(sorted(aliases))) or 'none'}",
             )
         return _version(observation, aliases[alias], "spec.model.target.alias")
     for fact in observation.versions:
@@ -205,10 +250,6 @@ def _named(
         f"spec.model.target.sha256: no version of {observation.repository} has the digest {sha256}",
         hint="digests of the versions: rollbackctl plan PLAN --format json, field facts",
     )
-
-
-def _refused(candidate: Candidate) -> str:
-    return f"  {candidate.version}: {'; '.join(candidate.reasons)}"
 
 
 def _pin(observation: Observation, version: VersionFact) -> Pinned:

@@ -157,9 +157,10 @@ class _Bits:
 
         bits = _ordered(values, scratch.view(np.int64), out)
         np.right_shift(bits, self._drop, out=out)
+        # Before the subtraction, which would wrap around for values far below.
+        np.maximum(out, self._first, out=out)
+        np.minimum(out, self._first + self.cells - 1, out=out)
         np.subtract(out, self._first, out=out)
-        np.maximum(out, 0, out=out)
-        np.minimum(out, self.cells - 1, out=out)
         return out
 
 

@@ -12,7 +12,7 @@ from rollbackctl.spec.document import Policy, Spec, seconds
 from rollbackctl.spec.load import load_policy, load_spec
 
 HEAD = b"apiVersion: rollbackctl/v1alpha1\nkind: RollbackPlan\nmetadata: {name: inc-1, incident: INC-1}\n"
-KINDS, GATES, CHECKS = ("kafka_offset",), ("approval", "data_drift"), {"probe": None, "smoke": None}
+KINDS, GATES, CHECKS = ("kafka_offset",), {"approval": None, "data_drift": None}, {"probe": None, "smoke": None}
 
 
 def load(data: bytes) -> Spec:

@@ -141,7 +141,7 @@ def test_a_field_that_is_missing_is_named() -> None:
 
 
 def test_a_rollback_plan_that_loads_is_valid() -> None:
-    load_spec(PLAN, "plan.yaml", kinds=(), gates=(), checks={"probe": None})
+    load_spec(PLAN, "plan.yaml", kinds=(), gates={}, checks={"probe": None})
 
     assert problems("rollback-plan", load_values(PLAN, "plan.yaml").value) == []
 

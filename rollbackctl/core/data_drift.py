@@ -1,0 +1,230 @@
+"""Data drift as observed and judged: each version's training rows against the window of production rows of now."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import JsonValue
+
+from bot_core.foundation.frozen import frozen
+from rollbackctl.core.fact import Fact
+
+# What a limit may be set on, in the order in which it is shown, each with the words for a person.
+MEASURES: Mapping[str, str] = {
+    "psi": "PSI",
+    "ks": "KS",
+    "wasserstein": "W1",
+    "jensen_shannon": "JS",
+    "mean_shift": "mean shift",
+    "stdev_ratio": "stdev ratio",
+    "outside": "outside range",
+    "missing": "missing",
+    "new_categories": "new values",
+}
+_SHOWN = 3
+_DIGITS = 4
+WILL_NOT_HELP = "rollback will not help"
+
+
+class MovedFeature(Fact):
+    """How far a feature has moved since training.
+
+    `measures` are effect sizes by name, `values` how many values there are now, `certain` whether it is no chance among
+    so many features, `drifted` whether it is certain and worth a look.
+    """
+
+    feature: str
+    measures: dict[str, float]
+    values: int
+    certain: bool
+    drifted: bool
+    approximate: bool = False
+    new_names: tuple[str, ...] = ()
+
+    def beyond(self, limits: Mapping[str, float]) -> tuple[str, ...]:
+        """Name each measure that has reached its limit, in words."""
+        if not self.certain:
+            return ()
+        return tuple(
+            f"{words} of {self.feature} is {self.measures[name]:.2f}, limit {limits[name]:g}"
+            for name, words in MEASURES.items()
+            if name in limits and self.measures.get(name, 0.0) >= limits[name]
+        )
+
+
+class MovedSegment(Fact):
+    """The feature that has moved furthest among the rows of one segment."""
+
+    segment: str
+    value: str
+    rows: int
+    worst: MovedFeature | None = None
+
+
+class VersionDrift(Fact):
+    """A version's training rows against the window; `problem` says why that cannot be told.
+
+    `features` are all of the model's, the largest effect first. `inputs` are the digests of the files that tell what
+    the training rows looked like, `approximate` whether they tell moments only.
+    """
+
+    version: str
+    source: str = ""
+    approximate: bool = False
+    features: tuple[MovedFeature, ...] = ()
+    segments: tuple[MovedSegment, ...] = ()
+    inputs: dict[str, str] = {}
+    problem: str | None = None
+
+
+class WindowFact(Fact):
+    """The window that was measured; `digest` is that of everything counted in it."""
+
+    path: str
+    rows: int
+    files: int
+    first: str | None = None
+    last: str | None = None
+    digest: str = ""
+
+
+class DataDriftFact(Fact):
+    """Every version against one window."""
+
+    window: WindowFact
+    versions: tuple[VersionDrift, ...]
+
+    def of(self, version: str) -> VersionDrift | None:
+        """Return what was found of a version; None where it was not measured."""
+        return next((found for found in self.versions if found.version == version), None)
+
+
+@frozen
+class Limits:
+    """What a target must keep to.
+
+    Attributes:
+        measures: The limit of each measure by name; at or above it a feature is beyond.
+        min_rows: With fewer rows in the window there is no answer.
+    """
+
+    measures: Mapping[str, float]
+    min_rows: int
+
+
+@frozen
+class Finding:
+    """A version's answer: within its limits, beyond them, or no data; the reasons in words."""
+
+    answer: Literal["within", "beyond", "no data"]
+    reasons: tuple[str, ...]
+
+
+def find(fact: DataDriftFact, version: str, limits: Limits) -> Finding:
+    """Hold what was found of a version against the limits; what cannot be told is never within."""
+    found, rows = fact.of(version), fact.window.rows
+    if rows < limits.min_rows:
+        return Finding("no data", (f"the window {fact.window.path} has {rows:,} rows, at least {limits.min_rows:,}",))
+    if found is None:
+        return Finding("no data", (f"{version} was not measured",))
+    if found.problem is not None:
+        return Finding("no data", (found.problem,))
+    few = [item.feature for item in found.features if item.values < limits.min_rows and not item.certain]
+    beyond = [text for item in found.features for text in item.beyond(limits.measures)]
+    if beyond:
+        return Finding("beyond", tuple(beyond))
+    if few:
+        names = ", ".join(few[:_SHOWN]) + (f" and {len(few) - _SHOWN} more" if len(few) > _SHOWN else "")
+        return Finding("no data", (f"fewer than {limits.min_rows:,} values of {names}",))
+    return Finding("within", (worst_words(found),))
+
+
+def worst_words(found: VersionDrift) -> str:
+    """Say which features of a version have moved furthest."""
+    if not found.features:
+        return "no feature"
+    drifted = [item for item in found.features if item.drifted]
+    shown = drifted[:_SHOWN] or found.features[:1]
+    text = ", ".join(f"{item.feature} {headline(item)}" for item in shown)
+    more = len(drifted) - _SHOWN
+    return f"{text} and {more} more" if more > 0 else text
+
+
+def headline(item: MovedFeature) -> str:
+    """The one measure that says most of a feature: PSI, else the shift of the mean, else what there is."""
+    for name in ("psi", "mean_shift", "missing", *MEASURES):
+        if name in item.measures:
+            return f"{MEASURES[name]} {item.measures[name]:.2f}"
+    return "not measured"
+
+
+def by_reach(fact: DataDriftFact, limits: Limits, versions: Sequence[str]) -> list[tuple[str, Finding]]:
+    """Rank versions: those within their limits first, the least moved before the others; no answer comes last."""
+    order = ("within", "beyond", "no data")
+
+    def rank(version: str) -> tuple[int, float]:
+        found = fact.of(version)
+        return order.index(find(fact, version, limits).answer), reach(found, limits) if found else 0.0
+
+    return [(version, find(fact, version, limits)) for version in sorted(versions, key=rank)]
+
+
+def reach(found: VersionDrift, limits: Limits) -> float:
+    """How much of its limit the worst measure of a version has used; 1 is at the limit."""
+    return max(
+        (
+            item.measures[name] / limit
+            for item in found.features
+            for name, limit in limits.measures.items()
+            if limit > 0 and name in item.measures
+        ),
+        default=0.0,
+    )
+
+
+def pin(
+    fact: DataDriftFact, version: str, tolerance: tuple[float, float], earlier: Mapping[str, Any] | None
+) -> dict[str, JsonValue]:
+    """What of the measurement belongs to a plan: the window and the target's measures.
+
+    Args:
+        fact: What was measured.
+        version: The target.
+        tolerance: By which share the rows may change and by how much a measure may, for the plan to stay the same.
+        earlier: What an earlier plan has pinned; it is kept while the window is within the tolerance.
+    """
+    found = fact.of(version)
+    features = found.features if found is not None else ()
+    now: dict[str, JsonValue] = {
+        "window": fact.window.path,
+        "rows": fact.window.rows,
+        "digest": fact.window.digest,
+        "measures": {
+            item.feature: {name: round(value, _DIGITS) for name, value in item.measures.items()} for item in features
+        },
+        "training": dict(found.inputs) if found is not None else {},
+    }
+    if earlier is None:
+        return now
+    return dict(earlier) if not any(moved(earlier, now, tolerance)) else now
+
+
+def moved(then: Mapping[str, Any], now: Mapping[str, Any], tolerance: tuple[float, float]) -> list[str]:
+    """Say what of a pinned measurement is beyond its tolerance now."""
+    rows, measure = tolerance
+    lines = []
+    if then["window"] != now["window"]:
+        lines.append(f"the window: {then['window']}, now {now['window']}")
+    if abs(now["rows"] - then["rows"]) > rows * then["rows"]:
+        lines.append(f"the window {now['window']}: {then['rows']:,} rows, now {now['rows']:,}; tolerance {rows:.0%}")
+    lines += [
+        f"the training rows of the target: {path} has changed"
+        for path in sorted({*then["training"], *now["training"]})
+        if then["training"].get(path) != now["training"].get(path)
+    ]
+    for feature in sorted({*then["measures"], *now["measures"]}):
+        old, new = then["measures"].get(feature, {}), now["measures"].get(feature, {})
+        for name in sorted({*old, *new}):
+            if abs(new.get(name, 0.0) - old.get(name, 0.0)) > measure:
+                words = MEASURES.get(name, name)
+                lines.append(f"{words} of {feature}: {old.get(name, 0.0):.2f}, now {new.get(name, 0.0):.2f}")
+    return lines
