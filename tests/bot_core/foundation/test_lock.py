@@ -1,12 +1,15 @@
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from bot_core.foundation.errors import LockTimeoutError, UnsafePathError
+from bot_core.foundation.errors import LockBrokenError, LockTimeoutError, UnsafePathError
 from bot_core.foundation.lock import FileLock
 
 HOLD = """
@@ -100,6 +103,18 @@ def test_the_lock_is_free_again_after_an_error_inside(tmp_path: Path) -> None:
     assert lock.holder() is None
 
 
+def test_who_waited_and_who_came_later_do_not_hold_the_lock_both(tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / "lock")
+    with lock.hold():
+        waiting = os.open(tmp_path / "lock", os.O_RDONLY)
+
+    fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with pytest.raises(LockTimeoutError), lock.hold():
+        pass
+
+    os.close(waiting)
+
+
 def test_asking_for_the_holder_makes_no_file(tmp_path: Path) -> None:
     assert FileLock(tmp_path / "lock").holder() is None
     assert FileLock(tmp_path / "none" / "lock").holder() is None
@@ -132,3 +147,53 @@ def test_a_child_process_does_not_inherit_the_lock(tmp_path: Path) -> None:
         pass
 
     child.communicate(b"\n")
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def replace(path: Path) -> None:
+    path.rename(path.with_name("old"))
+    path.touch()
+
+
+def take_the_folder_away(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("breaking", [delete, replace, take_the_folder_away])
+def test_a_holder_whose_lock_file_is_taken_away_learns_it_before_it_writes(
+    breaking: Callable[[Path], None], shared: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "folder" / "lock"
+    path.parent.mkdir()
+
+    with FileLock(path).hold(shared=shared) as require_held:
+        require_held()
+        breaking(path)
+        with pytest.raises(LockBrokenError, match="deleted or replaced"):
+            require_held()
+
+
+def test_who_waited_on_a_lock_file_that_was_deleted_meanwhile_takes_its_successor(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    child = start_holder(path, "exclusive")
+    waiting = threading.Timer(0.05, lambda: (path.unlink(), end(child, kill=True)))
+    waiting.start()
+
+    with FileLock(path).hold(timeout_s=20.0) as require_held:
+        require_held()
+        with pytest.raises(LockTimeoutError), FileLock(path).hold():
+            pass
+    waiting.join()
+
+
+def test_who_meets_a_holder_without_a_name_learns_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+
+    with FileLock(path).hold(), pytest.raises(LockTimeoutError) as caught, FileLock(path).hold():
+        pass
+
+    assert (caught.value.holder, caught.value.processes) == (None, (os.getpid(),))

@@ -1,5 +1,6 @@
 """One at a time: who comes second is told who works there; a dead holder holds nothing; another host is refused."""
 
+import os
 import re
 import socket
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_an_earlier_holder_is_not_taken_for_the_one_who_has_not_named_itself_yet
 
     assert f'"pid": {earlier.pid}' in (site.root / STORE / "lock").read_text()
     assert refused.code == 7
-    assert "locked by somebody who has not begun a run yet" in refused.err
+    assert f"locked by pid {os.getpid()} on {socket.gethostname()}, who has not begun a run yet" in refused.err
 
 
 @pytest.mark.parametrize("command", [("plan", PLAN), ("status",), ("runs",), ("observe", PLAN)], ids=str)

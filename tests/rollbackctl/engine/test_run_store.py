@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rollbackctl.core.checkpoint import Entry
+from rollbackctl.core.errors import LockedError
 from rollbackctl.engine.runs import FileRunStore
 from tests.faults import crashing
 from tests.harness import PLAN, Site, new_site
@@ -72,3 +73,30 @@ def test_the_end_of_a_run_is_synced_before_it_is_said_that_there_is_nothing_to_d
 
     assert "No changes" in done.out
     assert str(site.runs()[0] / "journal.jsonl") in synced
+
+
+def test_an_entry_that_somebody_else_has_written_is_refused_and_the_journal_stays_whole(
+    store: FileRunStore,
+) -> None:
+    store.create(RUN, {})
+    store.append(RUN, entry(1))
+    store.append(RUN, entry(2))
+
+    with pytest.raises(LockedError, match="somebody else has continued run"):
+        store.append(RUN, entry(2))
+
+    assert store.entries(RUN) == (entry(1), entry(2))
+
+
+def test_nothing_is_written_once_the_lock_file_is_gone(store: FileRunStore, tmp_path: Path) -> None:
+    store.create(RUN, {})
+
+    with store.lock({"operation": "apply"}, 0.0):
+        store.append(RUN, entry(1))
+        (tmp_path / "var/rollbackctl/lock").unlink()
+        for write in (lambda: store.append(RUN, entry(2)), lambda: store.put(RUN, "report.json", b"{}")):
+            with pytest.raises(LockedError, match="deleted or replaced"):
+                write()
+
+    assert store.entries(RUN) == (entry(1),)
+    assert store.get(RUN, "report.json") is None
