@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from rollbackctl.core.errors import StalePlanError
+from bot_core.foundation.frozen import replace
+from rollbackctl.core.errors import RollbackError, StalePlanError
 from rollbackctl.engine.rollback import start
+from rollbackctl.engine.runs import RunStore
 from rollbackctl.engine.workspace import Workspace, read_spec, this_actor
 from tests.harness import INCIDENT, PLAN, SAVED, STEPS, Site, SomewhereApp, edited, names, new_site
 
@@ -228,6 +230,35 @@ def test_a_change_while_the_plan_is_shown_is_named(site: Site) -> None:
         names(refused.value.problem, ["model_alias/active", MANIFEST, "planned version v10", "found   version v7"])
         == []
     )
+
+
+@dataclass
+class Awaited:
+    """A run store whose lock comes free only after somebody else has done something."""
+
+    store: RunStore
+    stranger: Callable[[], object]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    def lock(self, holder: dict[str, Any], timeout_s: float) -> Any:
+        self.stranger()
+        return self.store.lock(holder, timeout_s)
+
+
+def test_a_change_while_the_lock_is_waited_for_makes_the_plan_stale(site: Site) -> None:
+    change = CHANGES["model_alias/active"]
+    session = SomewhereApp(site).session(Workspace(site.root, lambda: site.now, this_actor()))
+    spec = read_spec(site.root / PLAN, session.workspace.registry)
+    shown = session.plan(spec)
+    awaited = Awaited(session.store, lambda: change.make(site.root / MANIFEST))
+
+    with pytest.raises(RollbackError) as refused:
+        start(replace(session, store=awaited), spec, shown, saved=True)
+
+    assert isinstance(refused.value, StalePlanError), refused.value
+    assert site.runs() == []
 
 
 def test_a_stranger_who_put_the_withdrawn_model_back_is_shown_as_a_change(site: Site) -> None:
