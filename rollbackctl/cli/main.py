@@ -131,12 +131,12 @@ def main(argv: list[str], app: App) -> int:
 
 def _other(app: App, error: Exception) -> int:
     """Word errors of the engine's library and of the disk; every other one is a bug and keeps its traceback."""
-    from bot_core.foundation.errors import BotCoreError, LockTimeoutError
+    from bot_core.foundation.errors import BotCoreError, LockBrokenError, LockTimeoutError
 
     problem, code, status = f"unexpected error: {error}", 1, "rollbackctl status"
     hint = f"this is a bug; the run can be continued; see: {status}"
     match error:
-        case LockTimeoutError():
+        case LockTimeoutError() | LockBrokenError():
             problem, code = error.problem, 7
             hint = error.hint or f"wait for it, then run the command again; see: {status}"
         case BotCoreError():

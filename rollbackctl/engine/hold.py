@@ -10,7 +10,7 @@ from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.frozen import frozen
 from rollbackctl.core.address import Address
 from rollbackctl.core.document import PlanDocument
-from rollbackctl.core.errors import InvalidInputError, LockedError, PartlyHeldError, RollbackError
+from rollbackctl.core.errors import DriftError, InvalidInputError, LockedError, PartlyHeldError, RollbackError
 from rollbackctl.core.observation import ChecklistFact, HoldFact, JournalFact, Observation
 from rollbackctl.core.plan import Change, Desired, Phase, Plan, Target
 from rollbackctl.core.planner import make_steps
@@ -29,6 +29,8 @@ from rollbackctl.spec.document import Spec
 
 _STOP_WAIT_S = 30.0
 _ASK_AGAIN_S = 0.1
+_ATTEMPTS = 5
+_ANEW = "somebody changed a resource meanwhile; placed anew"
 
 
 @frozen
@@ -69,34 +71,56 @@ def place(session: Session, spec: Spec, incident: str | None, reason: str) -> He
     """Hold everything that can be held; a live run is asked to stop after its current step first.
 
     It is never refused: what cannot be read is named, and the rest is held. What another incident holds already is held
-    for this one too, and stays held when the other lets go. After a crash the same call goes on.
+    for this one too, and stays held when the other lets go. After a crash the same call goes on. Where somebody changes
+    a resource at the very moment, what is not held yet is held anew.
 
     Raises:
         LockedError: Somebody holds the workspace and did not stop in time.
+        DriftError: Somebody changed a resource again and again.
     """
     with ExitStack() as stack:
         name_holder = _lock_after_stop(session, stack)
         session.stop.clear()
-        report: Report | None = None
-        history, problems = _interrupted(session)
-        if history.unfinished is not None and history.unfinished.operation == "hold":
+        for _ in range(_ATTEMPTS):
             try:
-                report = continue_operation(session, history, name_holder)
-            except PartlyHeldError as error:
-                texts = tuple(problem.text for problem in error.problems)
-                return Held(None, _history(session)[0].holds, texts, code=error.exit_code)
-            history, problems = _history(session)
-        document, absent, broken = _hold_document(session, spec, incident, reason, history)
-        problems += broken
-        if "joins" not in document.plan.facts and not any(step.phase is Phase.HOLD for step in document.plan.steps):
-            return Held(report, history.holds, tuple(problems), absent)
-        code = PartlyHeldError.exit_code
+                return _place(session, spec, incident, reason, name_holder)
+            except DriftError:
+                fact = _history(session)[0].unfinished
+                if fact is None or fact.operation != "hold":
+                    raise
+                settle(session, fact.run)
+                close(session, fact, "abandoned", {"reason": _ANEW})
+        return _place(session, spec, incident, reason, name_holder)
+
+
+def _place(session: Session, spec: Spec, incident: str | None, reason: str, name_holder: Callable[[], None]) -> Held:
+    report: Report | None = None
+    history, problems = _interrupted(session)
+    if history.unfinished is not None and history.unfinished.operation == "hold":
         try:
-            report = carry_out_operation(session, spec, document, history, name_holder)
+            report = continue_operation(session, history, name_holder)
         except PartlyHeldError as error:
-            report, code = None, code if problems else error.exit_code
-            problems += [problem.text for problem in error.problems]
-        return Held(report, _history(session)[0].holds, tuple(problems), absent, code)
+            texts = tuple(problem.text for problem in error.problems)
+            return Held(None, _history(session)[0].holds, texts, code=error.exit_code)
+        history, problems = _history(session)
+    document, absent, broken = _hold_document(session, spec, incident, reason, history)
+    problems += broken
+    is_needed = "joins" in document.plan.facts or any(step.phase is Phase.HOLD for step in document.plan.steps)
+    if not is_needed and not _lacks_its_event(session, history):
+        return Held(report, history.holds, tuple(problems), absent)
+    code = PartlyHeldError.exit_code
+    try:
+        report = carry_out_operation(session, spec, document, history, name_holder)
+    except PartlyHeldError as error:
+        report, code = None, code if problems else error.exit_code
+        problems += [problem.text for problem in error.problems]
+    return Held(report, _history(session)[0].holds, tuple(problems), absent, code)
+
+
+def _lacks_its_event(session: Session, history: History) -> bool:
+    """Whether the latest run is a hold that was closed to be placed anew: what it held has not been recorded yet."""
+    last = history.facts[-1] if history.facts else None
+    return last is not None and session.store.entries(last.run)[-1].body.get("reason") == _ANEW
 
 
 def _lock_after_stop(session: Session, stack: ExitStack) -> Callable[[], None]:

@@ -11,11 +11,12 @@ from bot_core.foundation.atomic_file import sync
 from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.safe_file import read_inside
 from rollbackctl.core.address import Address
-from rollbackctl.core.checkpoint import Checkpoint, Entry, EntryType, fold
+from rollbackctl.core.checkpoint import Checkpoint, Entry, EntryType, beneath, fold
 from rollbackctl.core.commands import continue_command, quote, release_command
 from rollbackctl.core.errors import LockedError, RollbackError
 from rollbackctl.core.observation import RunFact
 from rollbackctl.core.plain import plain
+from rollbackctl.core.plan import Phase
 from rollbackctl.engine.history import read_run
 from rollbackctl.engine.session import Session, next_order
 from rollbackctl.engine.steps import Run
@@ -71,7 +72,10 @@ def settle(session: Session, run: str) -> None:
 
 
 def _half_made(kinds: Mapping[str, Kind], checkpoint: Checkpoint) -> list[str]:
-    """The steps that have begun, are not done, and lead to the state that is there now."""
+    """The steps that have begun, are not done, and lead to the state that is there now.
+
+    A hold stands as well where somebody has changed something else of its resource since; else nobody would end it.
+    """
     made = []
     for step, begun in checkpoint.begun.items():
         address = Address.parse(begun.address)
@@ -79,8 +83,11 @@ def _half_made(kinds: Mapping[str, Kind], checkpoint: Checkpoint) -> list[str]:
         if step in checkpoint.done or kind is None:
             continue
         with suppress(BotCoreError, RollbackError, OSError):  # what cannot be read is not seen
-            after = None if begun.after is None else kind.state.model_validate(begun.after)
-            if kind.observe(address.name) == after:
+            states = (
+                None if value is None else kind.state.model_validate(value) for value in (begun.after, begun.found)
+            )
+            after, found, now = *states, kind.observe(address.name)
+            if now == after or (begun.phase is Phase.HOLD and beneath(now, after, found) is not now):
                 made.append(step)
     return made
 

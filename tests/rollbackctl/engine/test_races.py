@@ -1,0 +1,100 @@
+"""Somebody writes the schedule at the very moment when a step pauses it: before the move, or before the look after."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bot_core.ai.schedule import ScheduleState
+from bot_core.ai.scheduler import change_schedule
+from bot_core.foundation.frozen import replace
+from rollbackctl.core.state import State
+from rollbackctl.kinds.retraining_schedule import HELD_UNTIL, RetrainingSchedule
+from tests.harness import INCIDENT, NOW, PLAN, Site, new_site
+
+SCHEDULE = "audit/ai_decision/scheduler.json"
+HOLD = ("hold", "--incident", INCIDENT)
+Stranger = Callable[[int], None]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return new_site(tmp_path / "ws")
+
+
+@pytest.fixture(params=["before the move", "before the look after"])
+def stranger(request: pytest.FixtureRequest, site: Site, monkeypatch: pytest.MonkeyPatch) -> Stranger:
+    """Called with a number, somebody makes the interval longer in so many of the next moves."""
+    real, left = RetrainingSchedule.move, [0]
+
+    def longer(found: ScheduleState | None) -> ScheduleState:
+        assert found is not None
+        return replace(found, interval_s=found.interval_s + 1)
+
+    def move(self: RetrainingSchedule, name: str, before: State | None, after: State | None) -> None:
+        acts = [lambda: real(self, name, before, after)]
+        if left[0]:
+            left[0] -= 1
+            acts.insert(
+                request.param != "before the move", lambda: change_schedule(site.root / SCHEDULE, longer, now=NOW)
+            )
+        for act in acts:
+            act()
+
+    monkeypatch.setattr(RetrainingSchedule, "move", move)
+    return lambda times: left.__setitem__(0, times)
+
+
+def pause(site: Site) -> tuple[str, float]:
+    found = site.state(SCHEDULE)
+    return found["paused_reason"], found["interval"]
+
+
+def events(site: Site) -> list[str]:
+    return [event["event"] for event in site.events()]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_hold_holds_everything_all_the_same_and_is_recorded_once(times: int, stranger: Stranger, site: Site) -> None:
+    (reason, interval) = pause(site)
+
+    stranger(times)
+    held = site(*HOLD)
+    stranger(0)
+
+    assert held.code == 0, held.err
+    assert site.state(SCHEDULE)["paused_until"] == HELD_UNTIL
+    assert site.state("var/models/serving.json")["attached"] is False
+    assert b"maintenance: true" in (site.root / "config/auto_trader.yaml").read_bytes()
+    assert events(site) == ["ai_model_hold_placed"]
+    assert pause(site)[1] > interval
+    site.ok("hold", "--release")
+    assert pause(site)[0] == reason
+    assert site.state("var/models/serving.json")["attached"] is True
+
+
+def test_a_hold_that_was_stopped_and_meets_the_change_then_holds_everything_too(stranger: Stranger, site: Site) -> None:
+    stranger(100)
+    refused = site(*HOLD)
+    stranger(0)
+
+    held = site(*HOLD)
+
+    assert (refused.code, held.code) in {(5, 0), (0, 0)}, held.err
+    assert site.state(SCHEDULE)["paused_until"] == HELD_UNTIL
+    assert events(site) == ["ai_model_hold_placed"]
+
+
+def test_a_run_that_is_closed_after_it_leaves_no_pause_that_nobody_ends(stranger: Stranger, site: Site) -> None:
+    (reason, interval) = pause(site)
+
+    stranger(1)
+    stopped = site.apply()
+    site.ok("abandon", site.runs()[0].name, "--reason", "the schedule was changed")
+    site.ok("hold", "--release")
+
+    assert stopped.code == 5
+    assert pause(site) == (reason, interval + 1)
+    assert site.apply().code == 0
+    assert pause(site) == (reason, interval + 1)
+    assert site("plan", PLAN, "--detailed-exitcode").code == 0
