@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from collections.abc import Callable, Container, Mapping
 from datetime import UTC, datetime
 from io import TextIOWrapper
@@ -68,6 +69,12 @@ class App:
     def paint(self, text: str, colour: str) -> str:
         """Colour a text of a result where colours are wanted."""
         return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if colour and self._has_colour() else text
+
+    def progress(self, what: str) -> Callable[[int, int], None] | None:
+        """Something to be told how far a long work has come, for a person who looks on; None where nobody does."""
+        if self.as_json or "CI" in self.environment or self.environment.get("TERM") == "dumb":
+            return None
+        return _Bar(what) if sys.stderr.isatty() else None
 
     def fail(self, error: RollbackError, usage: str = "") -> None:
         """Show what went wrong, what there is to say of it, and what to do next."""
@@ -157,6 +164,25 @@ class App:
             # The reader has gone. Later writes, and the interpreter's own flush, must not fail either.
             with open(os.devnull, "w", encoding="utf-8") as nothing:
                 os.dup2(nothing.fileno(), stream.fileno())
+
+
+class _Bar:
+    """One line on a terminal, drawn again and again; it shows itself when a work takes longer than a moment."""
+
+    _AFTER_S, _WIDTH = 0.5, 30
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._begun_s = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() - self._begun_s < self._AFTER_S or not total:
+            return
+        filled = self._WIDTH * done // total
+        bar = f"{'#' * filled}{'.' * (self._WIDTH - filled)}"
+        end = "\r\x1b[K" if done == total else ""
+        sys.stderr.write(f"\r{self._what} [{bar}] {done} of {total}{end}")
+        sys.stderr.flush()
 
 
 def _open_standard_streams() -> None:

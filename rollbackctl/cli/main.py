@@ -30,6 +30,9 @@ COMMANDS = {
     "report": "Show what a run did.",
     "undo": "Lead a run back, and stay held.",
     "abandon": "Close an unfinished run; its holds stay.",
+    "targets": "Rank every version as a target, against the production rows of now.",
+    "drift": "Write a data-drift report of one version against the rows of now.",
+    "baseline": "Make the baseline of a version that has none.",
     "export-target": "Write rollback_target.json for those who go on by hand.",
     "schema": "Print a JSON Schema.",
 }

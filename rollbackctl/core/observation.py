@@ -1,11 +1,21 @@
 """What was read from a workspace, as plain values: all that planning and judging may know of it."""
 
-from typing import Literal
+from datetime import datetime
+from typing import Annotated, Literal
 
-from pydantic import JsonValue
+from pydantic import AfterValidator, JsonValue
 
 from rollbackctl.core.data_drift import DataDriftFact
 from rollbackctl.core.fact import Fact
+
+
+def _aware(text: str) -> str:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("an instant needs an offset")
+    return text
+
+
+Instant = Annotated[str, AfterValidator(_aware)]
 
 
 class SignOff(Fact):
@@ -22,7 +32,7 @@ class ReportFact(Fact):
 
     path: str
     kind: Literal["drift", "data_quality"]
-    time: str | None
+    time: Instant | None
     is_alert: bool
     severity: str
     category: str

@@ -118,13 +118,24 @@ def _withdrawn(version: VersionFact) -> tuple[str, ...]:
 
 def merits(version: VersionFact) -> str:
     """Say in one line what speaks for a version: who signed it, what its bundle proves, when it served."""
-    report, attestation = version.walk_forward, version.attestation
-    signed = ", ".join(f"{role} {item.status}" for role, item in ((report.sign_off if report else None) or {}).items())
+    signed = signed_words(version)
+    return "; ".join(
+        filter(None, (f"signed: {signed}" if signed else "not signed", bundle_words(version), version.served))
+    )
+
+
+def signed_words(version: VersionFact) -> str:
+    """Say who decided what about a version's walk-forward report; "" where nobody did."""
+    report = version.walk_forward
+    return ", ".join(f"{role} {item.status}" for role, item in ((report.sign_off if report else None) or {}).items())
+
+
+def bundle_words(version: VersionFact) -> str:
+    """Say what a version's bundle proves."""
+    attestation = version.attestation
     if attestation is None or attestation.state == "unattested":
-        bundle = "no bundle"
-    else:
-        bundle = f"bundle {attestation.state}, HMAC {attestation.hmac}"
-    return "; ".join(filter(None, (f"signed: {signed}" if signed else "not signed", bundle, version.served)))
+        return "no bundle"
+    return f"bundle {attestation.state}, HMAC {attestation.hmac}"
 
 
 def _drift_words(version: VersionFact, demands: Demands) -> tuple[str, ...]:

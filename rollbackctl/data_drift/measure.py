@@ -1,65 +1,116 @@
 """Measuring data drift: one pass over the window for all versions, each held against its own training rows."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot_core.ai.drift.scan import Scanned, scan
-from bot_core.ai.drift.window import Window
-
 from bot_core.ai.drift.assess import FeatureDrift, assess, assess_segments, worst
 from bot_core.ai.drift.profiles import Known, known_profile
+from bot_core.ai.drift.ruler import Profile
+from bot_core.ai.drift.scan import Scanned, Threads, scan
 from bot_core.ai.drift.tally import EdgeSet
+from bot_core.ai.drift.window import Window
+from bot_core.foundation.cache import DerivedCache
 from bot_core.foundation.errors import BotCoreError
+from bot_core.foundation.frozen import frozen
 from bot_core.foundation.safe_file import read_inside
 from bot_core.foundation.strict_json import parse_object
+from rollbackctl.core.commands import quote
 from rollbackctl.core.data_drift import DataDriftFact, MovedFeature, MovedSegment, VersionDrift, WindowFact
-from rollbackctl.core.observation import VersionFact
-from rollbackctl.engine.workspace import Workspace
 from rollbackctl.spec.data_drift import DataDriftSettings, WindowSettings
 from rollbackctl.spec.document import seconds
 
 _DIGITS = 6
 
 
+@frozen
+class Subject:
+    """A version to be measured.
+
+    Attributes:
+        artifact: Its file, relative to the workspace.
+        repository: The repository's path, whose folder holds the baselines.
+        sha256: Digest of the artifact's bytes; None where they cannot be read.
+    """
+
+    version: str
+    artifact: str
+    repository: str
+    sha256: str | None
+
+
 def measure(
-    workspace: Workspace,
+    root: Path,
     settings: DataDriftSettings,
-    repository: str,
-    versions: Sequence[VersionFact],
+    subjects: Sequence[Subject],
+    *,
+    cache: DerivedCache | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> DataDriftFact:
-    """Hold every version of a repository against the window; writes nothing in the workspace.
+    """Hold versions against a window, in one pass over it; writes nothing in the workspace.
 
     Args:
-        workspace: The workspace.
+        root: The workspace.
         settings: The window and its segments.
-        repository: The repository's path.
-        versions: Its versions as they were examined.
+        subjects: The versions.
+        cache: Counts of files that were scanned before.
         progress: Is told how many parts of the window are done, and how many there are.
 
     Raises:
         BotCoreError: The window cannot be read.
     """
-    known, problems = _profiles(workspace.root, repository, versions)
+    known, problems = _profiles(root, subjects)
     edge_set = EdgeSet.of([item.profile for item in known.values()], settings.segments)
-    scanned = _scanned(workspace, settings.window, edge_set, progress)
+    scanned = scan(
+        window_of(settings.window), root, edge_set, pool=Threads(os.cpu_count() or 1), cache=cache, progress=progress
+    )
     return DataDriftFact(
-        window=WindowFact(
-            path=settings.window.path,
-            rows=scanned.rows,
-            files=scanned.files,
-            first=_text(scanned.first),
-            last=_text(scanned.last),
-            digest=scanned.digest,
-        ),
+        window=_window(settings, scanned),
         versions=tuple(
-            _version(fact.version, known[fact.version], edge_set, scanned)
-            if fact.version in known
-            else VersionDrift(version=fact.version, problem=problems[fact.version])
-            for fact in versions
+            _version(subject.version, known[subject.version], edge_set, scanned)
+            if subject.version in known
+            else VersionDrift(version=subject.version, problem=problems[subject.version])
+            for subject in subjects
         ),
     )
+
+
+@frozen
+class Measured:
+    """One version's measurement in full; `rows` is how many training rows there were, None where nothing says."""
+
+    window: WindowFact
+    source: str
+    rows: int | None
+    features: tuple[FeatureDrift, ...]
+
+
+def measure_one(
+    root: Path,
+    settings: DataDriftSettings,
+    subject: Subject,
+    *,
+    cache: DerivedCache | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Measured:
+    """Hold one version against a window; as `measure`, but nothing is left out and what cannot be told is an error.
+
+    Raises:
+        BotCoreError: The window cannot be read, nothing tells what the version was trained on, or the window lacks a
+            column of the model's.
+    """
+    known, problems = _profiles(root, [subject])
+    if subject.version not in known:
+        raise BotCoreError(f"{subject.version}: {problems[subject.version]}")
+    profile = known[subject.version].profile
+    edge_set = EdgeSet.of([profile])
+    scanned = scan(
+        window_of(settings.window), root, edge_set, pool=Threads(os.cpu_count() or 1), cache=cache, progress=progress
+    )
+    if absent := _absent(profile, scanned):
+        raise BotCoreError(f"{subject.version}: {absent}")
+    return Measured(_window(settings, scanned), profile.source, profile.rows, assess(profile, edge_set, scanned.tally))
 
 
 def window_of(settings: WindowSettings) -> Window:
@@ -73,44 +124,30 @@ def window_of(settings: WindowSettings) -> Window:
     )
 
 
-def _scanned(
-    workspace: Workspace,
-    settings: WindowSettings,
-    edge_set: EdgeSet,
-    progress: Callable[[int, int], None] | None,
-) -> Scanned:
-    from bot_core.ai.drift.scan import ThreadPool
-
-    return scan(
-        window_of(settings), workspace.root, edge_set, pool=ThreadPool(), cache=workspace.cache, progress=progress
-    )
-
-
-def _profiles(root: Path, repository: str, versions: Sequence[VersionFact]) -> tuple[dict[str, Known], dict[str, str]]:
+def _profiles(root: Path, subjects: Sequence[Subject]) -> tuple[dict[str, Known], dict[str, str]]:
     known: dict[str, Known] = {}
     problems: dict[str, str] = {}
-    for fact in versions:
-        if fact.sha256 is None or not fact.features:
-            problems[fact.version] = "its artifact cannot be read"
+    for subject in subjects:
+        version = subject.version
+        if subject.sha256 is None:
+            problems[version] = "its artifact cannot be read"
             continue
         try:
-            path = f"{repository}/{fact.file}"
-            found = known_profile(root / repository, parse_object(read_inside(root, path), path), fact.sha256)
+            artifact = parse_object(read_inside(root, subject.artifact), subject.artifact)
+            found = known_profile(root / subject.repository, artifact, subject.sha256)
         except BotCoreError as error:
-            problems[fact.version] = f"its training rows: {error.problem}".replace(f"{root}/", "")
+            problems[version] = f"its training rows: {error.problem}".replace(f"{root}/", "")
             continue
         if found is None:
-            problems[fact.version] = (
-                f"nothing tells what it was trained on; make a baseline: rollbackctl baseline {fact.version} --from DATA"
-            )
+            advice = f"make a baseline: rollbackctl baseline {quote(version)} --from DATA"
+            problems[version] = f"nothing tells what it was trained on; {advice}"
         else:
-            known[fact.version] = found
+            known[version] = found
     return known, problems
 
 
 def _version(version: str, known: Known, edge_set: EdgeSet, scanned: Scanned) -> VersionDrift:
     profile = known.profile
-    absent = sorted({*profile.features, *profile.categories} & {*scanned.absent})
     found = assess(profile, edge_set, scanned.tally)
     parts = assess_segments(profile, edge_set, scanned.tally)
     return VersionDrift(
@@ -124,7 +161,23 @@ def _version(version: str, known: Known, edge_set: EdgeSet, scanned: Scanned) ->
             for value, (rows, features) in values.items()
         ),
         inputs=dict(known.files),
-        problem=f"the window has no column {', '.join(absent)}" if absent else None,
+        problem=_absent(profile, scanned),
+    )
+
+
+def _absent(profile: Profile, scanned: Scanned) -> str | None:
+    absent = sorted({*profile.features, *profile.categories} & {*scanned.absent})
+    return f"the window has no column {', '.join(absent)}" if absent else None
+
+
+def _window(settings: DataDriftSettings, scanned: Scanned) -> WindowFact:
+    return WindowFact(
+        path=settings.window.path,
+        rows=scanned.rows,
+        files=scanned.files,
+        first=_text(scanned.first),
+        last=_text(scanned.last),
+        digest=scanned.digest,
     )
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from bot_core.foundation.cache import DerivedCache, user_cache_folder
 from bot_core.foundation.frozen import frozen
@@ -63,11 +63,22 @@ def _index(root: Path, name: str) -> dict[str, Any]:
         return _scan(root, name)
     cache, key = DerivedCache(user_cache_folder(os.environ)), f"journal-1:{DerivedCache.file_key(status)}"
     known = cache.get(key)
-    if isinstance(known, dict) and known.keys() == {"malformed", "records"}:
+    if _is_index(known):
         return known
     found = _scan(root, name)
     cache.put(key, found)
     return found
+
+
+def _is_index(known: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether a row of the cache is what `_scan` gives; anything else is a miss."""
+    return (
+        isinstance(known, dict)
+        and known.keys() == {"malformed", "records"}
+        and all(isinstance(rows, list) for rows in known.values())
+        and all(isinstance(line, int) for line in known["malformed"])
+        and all(isinstance(row, list) and list(map(type, row)) == [int, dict] for row in known["records"])
+    )
 
 
 def _scan(root: Path, name: str) -> dict[str, Any]:

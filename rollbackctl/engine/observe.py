@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from bot_core.ai.checklist import post_incident_section
 from bot_core.foundation.digest import canonical_json, sha256_hex
@@ -49,13 +49,15 @@ def scope_of(spec: Spec) -> dict[str, str]:
     return scope
 
 
-def observe(workspace: Workspace, spec: Spec, history: History) -> Observation:
+def observe(
+    workspace: Workspace, spec: Spec, history: History, progress: Callable[[int, int], None] | None = None
+) -> Observation:
     """Read everything that a plan needs to know; writes nothing in the workspace.
 
     Raises:
         InvalidInputError: A manifest, the policy or a thresholds file cannot be read.
     """
-    evidence = observe_evidence(workspace, spec, history)
+    evidence = observe_evidence(workspace, spec, history, progress)
     kinds = workspace.registry.bind(plan_binding(workspace, spec))
     try:
         facts = resolve(spec, workspace.policy, evidence)
@@ -87,7 +89,9 @@ def collect_desired(
     return desired
 
 
-def observe_evidence(workspace: Workspace, spec: Spec, history: History) -> Observation:
+def observe_evidence(
+    workspace: Workspace, spec: Spec, history: History, progress: Callable[[int, int], None] | None = None
+) -> Observation:
     """Read everything but the states of resources."""
     root, repository = workspace.root, spec.spec.model.repository
     found = search(root)
@@ -117,7 +121,7 @@ def observe_evidence(workspace: Workspace, spec: Spec, history: History) -> Obse
         runs=history.facts,
         holds=history.holds,
         inputs=_inputs(workspace, spec, versions),
-        data_drift=_data_drift(workspace, spec, versions),
+        data_drift=_data_drift(workspace, spec, versions, progress),
         missing=tuple(sorted({path for path in needed_paths(spec).values() if not os.path.lexists(root / path)})),
     )
 
@@ -144,13 +148,22 @@ def _inputs(workspace: Workspace, spec: Spec, versions: tuple[VersionFact, ...])
     return inputs
 
 
-def _data_drift(workspace: Workspace, spec: Spec, versions: tuple[VersionFact, ...]) -> DataDriftFact | None:
-    settings = data_drift_settings(spec)
+def _data_drift(
+    workspace: Workspace,
+    spec: Spec,
+    versions: tuple[VersionFact, ...],
+    progress: Callable[[int, int], None] | None,
+) -> DataDriftFact | None:
+    settings, repository = data_drift_settings(spec), spec.spec.model.repository
     if settings is None:
         return None
-    from rollbackctl.engine.data_drift import measure  # it brings numpy
+    from rollbackctl.data_drift.measure import Subject, measure  # it brings numpy
 
-    return measure(workspace, settings, spec.spec.model.repository, versions)
+    subjects = [
+        Subject(fact.version, f"{repository}/{fact.file}", repository, fact.sha256 if fact.features else None)
+        for fact in versions
+    ]
+    return measure(workspace.root, settings, subjects, cache=workspace.cache, progress=progress)
 
 
 def guess_incident(workspace: Workspace, checklist: str) -> str:

@@ -71,15 +71,20 @@ def plan_from_world(plan: Path, world: Path, clock: Callable[[], datetime], show
     try:
         observation = Observation.model_validate(value)
         policy = Policy.model_validate_json(encode_json(observation.policy))
+        registry = load_registry(policy)
+        timestamp = clock().astimezone(UTC).replace(microsecond=0).isoformat()
+        if observation.repository not in {fact.path for fact in observation.repositories}:
+            raise InvalidInputError(
+                f"{world.name}: repository: {observation.repository} is not among the repositories",
+                hint=f"{_OBSERVE} {quote(world.name)}",
+            )
+        return Planner(registry, policy).make(read_spec(plan, registry, shown), observation, timestamp)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise InvalidInputError(
             f"{world.name}: {place}: {first['msg']}", hint=f"{_OBSERVE} {quote(world.name)}"
         ) from error
-    registry = load_registry(policy)
-    timestamp = clock().astimezone(UTC).replace(microsecond=0).isoformat()
-    return Planner(registry, policy).make(read_spec(plan, registry, shown), observation, timestamp)
 
 
 def _read(path: Path, shown: str, hint: str) -> dict[str, Any]:

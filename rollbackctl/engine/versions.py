@@ -1,6 +1,7 @@
 """Examining every version of the repository's manifest, as it lies on disk."""
 
 import os
+import stat
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -19,15 +20,17 @@ from bot_core.ai.quarantine import Quarantine, read_quarantines
 from bot_core.ai.validation import artifact_schema_errors
 from bot_core.ai.walk_forward import WalkForward, link_problems, linked_reports, read_walk_forward
 from bot_core.foundation.digest import canonical_digest, sha256_hex
-from bot_core.foundation.errors import BotCoreError, MissingFileError
+from bot_core.foundation.errors import BotCoreError, MissingFileError, UnsafePathError
 from bot_core.foundation.frozen import frozen
-from bot_core.foundation.safe_file import read_inside
+from bot_core.foundation.safe_file import read_given, read_inside
 from bot_core.foundation.strict_json import JsonValue, parse_object
 from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.core.observation import AttestationFact, BundledFact, VersionFact, WalkForwardFact
 from rollbackctl.engine.evidence import sign_off_facts
 from rollbackctl.engine.workspace import POLICY_FILE
 from rollbackctl.spec.document import HmacKey, Policy
+
+_MAX_KEY_BYTES = 4096
 
 
 @frozen
@@ -188,9 +191,12 @@ def _key(name: str, place: HmacKey, root: Path) -> bytes:
     if place.file is not None:
         where, hint, problem = place.file, "make it a key file that this account can read", "is empty"
         try:
-            key = (root / place.file).read_bytes().strip()
-        except OSError as error:
-            raise InvalidInputError(f"{POLICY_FILE}: {name}: {where}: {error.strerror}", hint=hint) from error
+            is_plain = stat.S_ISREG(os.stat(root / place.file).st_mode)  # of a pipe there is no end
+            key = read_given(root / place.file, max_bytes=_MAX_KEY_BYTES).strip() if is_plain else b""
+        except (OSError, ValueError, UnsafePathError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise InvalidInputError(f"{POLICY_FILE}: {name}: {where}: {reason}", hint=hint) from error
+        problem = problem if is_plain else "is no plain file"
     if not key:
         raise InvalidInputError(f"{POLICY_FILE}: {name}: {where} {problem}", hint=hint)
     return key

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+from bot_core.foundation.cache import DerivedCache, user_cache_folder
 from bot_core.foundation.digest import sha256_hex
 from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.frozen import frozen, replace
@@ -86,6 +87,11 @@ class Workspace:
     def policy_digest(self) -> str:
         """Digest of the policy file's bytes; "none" without a file."""
         return "none" if self.policy_bytes is None else sha256_hex(self.policy_bytes)
+
+    @cached_property
+    def cache(self) -> DerivedCache:
+        """What this user can compute again; a workspace's own files never hold it."""
+        return DerivedCache(user_cache_folder(os.environ))
 
     @cached_property
     def registry(self) -> Registry:

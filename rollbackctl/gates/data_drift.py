@@ -28,7 +28,7 @@ class DataDrift:
         if settings is None or fact is None:
             finding = Finding("no data", ("the window was not measured",))
         else:
-            finding = find(fact, version, limits_of(settings, case.policy))
+            finding = find(fact, version, limits_of(settings, case.policy.limits))
         if finding.answer == "within":
             return Verdict(self.name, self.guards, Answer.PASS, f"{version} {_SUMMARY['within']}: {finding.reasons[0]}")
         helpless = finding.answer == "beyond" and self._is_everywhere(case)

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from rollbackctl.core.data_drift import MEASURES, Limits
-from rollbackctl.spec.document import Document, Duration, Finite, Line, Policy, Spec, check_optional_path, seconds
+from rollbackctl.spec.document import Document, Duration, Finite, Line, Spec, check_optional_path, seconds
 
 SECTION = "data_drift"
 # PSI: "major" by the usual convention (Siddiqi, 2006). The mean, in standard deviations: a medium effect (Cohen, 1988),
@@ -114,10 +114,13 @@ def data_drift_settings(spec: Spec) -> DataDriftSettings | None:
     return None if section is None else DataDriftSettings.model_validate_json(_json(section))
 
 
-def limits_of(settings: DataDriftSettings, policy: Policy) -> Limits:
-    """The limits of the rollback plan, else the defaults; where the policy names one as well, the tighter counts."""
+def limits_of(settings: DataDriftSettings, firm_limits: Mapping[str, float]) -> Limits:
+    """The limits of the rollback plan, else the defaults; where the policy names one as well, the tighter counts.
+
+    The policy's are called `data_drift.psi` and so on, and `data_drift.min_rows`.
+    """
     measures = {**_LIMITS, **settings.limits}
-    firm = {name.removeprefix(_POLICY): limit for name, limit in policy.limits.items() if name.startswith(_POLICY)}
+    firm = {name.removeprefix(_POLICY): limit for name, limit in firm_limits.items() if name.startswith(_POLICY)}
     least = max(settings.min_rows, int(firm.pop("min_rows", 0)))
     for name, limit in firm.items():
         measures[name] = min(limit, measures.get(name, limit))

@@ -41,7 +41,7 @@ def _drift(spec: Spec, policy: Policy, observation: Observation) -> dict[str, Fi
     settings, fact = data_drift_settings(spec), observation.data_drift
     if settings is None or fact is None:
         return {}
-    limits = limits_of(settings, policy)
+    limits = limits_of(settings, policy.limits)
     return {version.version: find(fact, version.version, limits) for version in observation.versions}
 
 
@@ -72,6 +72,8 @@ def resolve(
     trigger = _trigger(spec, observation, pinned)
     withdrawn = _withdrawn(spec, observation, trigger)
     target, candidates = _target(spec, policy, observation, withdrawn, pinned)
+    if target is None:
+        raise no_target(spec, policy, observation, withdrawn, candidates)
     if pinned:
         cutoff = pinned.cutoff
     elif earlier is not None:
@@ -106,6 +108,39 @@ def _pinned_drift(
         return None
     tolerance = (settings.tolerance.rows, settings.tolerance.measure)
     return pin(fact, target.version, tolerance, earlier.get("data_drift") if earlier else None)
+
+
+def choose(
+    spec: Spec, policy: Policy, observation: Observation
+) -> tuple[VersionFact, VersionFact | None, tuple[Candidate, ...]]:
+    """The version to withdraw, the target (None where no version may be it), and every version's verdict.
+
+    Raises:
+        InvalidInputError: The plan names a version, alias or report that the workspace does not have.
+    """
+    pinned = earlier_run(spec, observation)
+    withdrawn = _withdrawn(spec, observation, _trigger(spec, observation, pinned))
+    return (withdrawn, *_target(spec, policy, observation, withdrawn, pinned))
+
+
+def no_target(
+    spec: Spec, policy: Policy, observation: Observation, withdrawn: VersionFact, candidates: Iterable[Candidate]
+) -> GateBlockedError:
+    """Say why no version may be the target, and what is left to do."""
+    escalation = spec.spec.escalation
+    problem, hold = "no version can be the target", f"rollbackctl hold --incident {spec.metadata.incident}"
+    hints = [f"stay held: {hold}"]
+    if will_not_help(observation.versions, withdrawn.version, demands(spec, policy, observation)):
+        problem = f"{WILL_NOT_HELP}: every version to go back to has drifted too, against its own training rows"
+        hints = [
+            f"keep holding, and decide by rules meanwhile: {hold}",
+            "train a version on the rows of now, have it signed, and make it the champion",
+        ]
+    return GateBlockedError(
+        problem,
+        problems=tuple(Problem(f"{item.version}: {'; '.join(item.reasons)}") for item in candidates),
+        hint="\n".join([*hints, f"escalate: {escalation.to}, {escalation.runbook}"]),
+    )
 
 
 def _count(spec: Spec, policy: Policy) -> int:
@@ -191,22 +226,12 @@ def _version(observation: Observation, name: str, place: str) -> VersionFact:
 
 def _target(
     spec: Spec, policy: Policy, observation: Observation, withdrawn: VersionFact, pinned: RunFact | None
-) -> tuple[VersionFact, tuple[Candidate, ...]]:
+) -> tuple[VersionFact | None, tuple[Candidate, ...]]:
     choice, needs = spec.spec.model.target, demands(spec, policy, observation)
     for name in choice.exclude:
         _version(observation, name, "spec.model.target.exclude")
     if choice.select and not (pinned and pinned.target):
-        chosen, candidates = choose_last_stable(observation.versions, withdrawn.version, needs)
-        if chosen is None:
-            if will_not_help(observation.versions, withdrawn.version, needs):
-                raise _helpless(spec, candidates)
-            raise GateBlockedError(
-                "no version can be the target",
-                problems=tuple(Problem(f"{item.version}: {'; '.join(item.reasons)}") for item in candidates),
-                hint=f"stay held: rollbackctl hold --incident {spec.metadata.incident}\n"
-                f"escalate: {spec.spec.escalation.to}, {spec.spec.escalation.runbook}",
-            )
-        return chosen, candidates
+        return choose_last_stable(observation.versions, withdrawn.version, needs)
     target = _named(choice.version, choice.sha256, choice.alias, observation, pinned)
     if target.version == withdrawn.version:
         raise InvalidInputError(
@@ -215,17 +240,6 @@ def _target(
         )
     namer = f"run {pinned.run}" if pinned and pinned.target else "the rollback plan"
     return target, named_target(observation.versions, withdrawn.version, target.version, namer, needs)
-
-
-def _helpless(spec: Spec, candidates: Iterable[Candidate]) -> GateBlockedError:
-    escalation = spec.spec.escalation
-    return GateBlockedError(
-        f"{WILL_NOT_HELP}: every version to go back to has drifted too, against its own training rows",
-        problems=tuple(Problem(f"{item.version}: {'; '.join(item.reasons)}") for item in candidates),
-        hint=f"keep holding, and decide by rules: rollbackctl hold --incident {spec.metadata.incident}\n"
-        "train a version on the rows of now, have it signed, then plan again\n"
-        f"escalate: {escalation.to}, {escalation.runbook}",
-    )
 
 
 def _named(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from bot_core.ai.baseline import FeatureBaseline
@@ -12,7 +13,7 @@ from bot_core.ai.drift.measures import (
     population_stability,
     wasserstein,
 )
-from bot_core.ai.drift.ruler import Moments, Profile, edges_of, known_edges
+from bot_core.ai.drift.ruler import RESOLUTION, Moments, Profile, edges_of, known_edges, spread
 from bot_core.ai.drift.significance import holm, normal_p, shares_p, smirnov_p
 from bot_core.ai.drift.tally import CategoryTally, EdgeSet, FeatureTally, Tally, collapsed
 from bot_core.foundation.frozen import frozen, replace
@@ -36,6 +37,8 @@ NOTABLE: Mapping[str, float] = {
 }
 ALPHA = 0.01
 _BINS = 10
+_TAIL = 0.01
+_LEAST = 30  # values from which on a standard deviation says anything
 
 
 @frozen
@@ -46,11 +49,14 @@ class FeatureDrift:
         measures: Effect sizes by name. Of numbers: psi, ks, wasserstein (in standard deviations of training),
             jensen_shannon; of text: psi, jensen_shannon, new_categories (share); where only moments are known:
             mean_shift (in standard deviations), stdev_ratio (the larger by the smaller), outside (share of values
-            beyond the training range). All have missing (by how much the share has risen).
+            beyond the training range). All have missing: by how much the share has risen; with moments only, from 0.
+            Empty where there are no rows.
         values: How many values there are now.
-        p_value: Adjusted for all features of the model; None where nothing can be said.
+        p_value: Adjusted for all looks at all features of the model; None where there are no rows.
         is_approximate: Only moments of the training values are known.
         new_names: Some of the values that training did not have.
+        figures: Of numbers: baseline_count (where it is known), baseline_mean, baseline_std, production_count,
+            production_mean, production_std; the production's mean and deviation are from counts, as close as bins are.
     """
 
     feature: str
@@ -59,11 +65,12 @@ class FeatureDrift:
     p_value: float | None
     is_approximate: bool = False
     new_names: tuple[str, ...] = ()
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def effect(self) -> float:
         """What features are ranked by: the largest of the measures, each in units of what is worth a look."""
-        return max((value / NOTABLE[name] for name, value in self.measures.items()), default=0.0)
+        return max((_in_units(name, value) for name, value in self.measures.items()), default=0.0)
 
     @property
     def is_certain(self) -> bool:
@@ -80,6 +87,11 @@ class FeatureDrift:
         if not self.is_certain:
             return {}
         return {name: value for name, value in self.measures.items() if value >= limits.get(name, math.inf)}
+
+
+def _in_units(name: str, value: float) -> float:
+    """A measure in units of what is worth a look; 0 where nothing has changed."""
+    return math.log(value) / math.log(NOTABLE[name]) if name == "stdev_ratio" else value / NOTABLE[name]
 
 
 def assess(profile: Profile, edge_set: EdgeSet, tally: Tally) -> tuple[FeatureDrift, ...]:
@@ -130,22 +142,45 @@ def collapsed_tally(edge_set: EdgeSet, tally: Tally, name: str, feature: Feature
 
 def _numbers(name: str, feature: FeatureBaseline | Moments, tally: FeatureTally, rows: int | None) -> FeatureDrift:
     n = int(tally.counts.sum())
-    share = tally.missing / (n + tally.missing) if n + tally.missing else 1.0
-    if isinstance(feature, Moments):
-        if not n:
-            return FeatureDrift(name, {"missing": share}, 0, 0.0, is_approximate=True)
-        measures, p_value = _by_moments(feature, tally.counts, rows)
-        return FeatureDrift(name, measures | {"missing": share}, n, p_value, is_approximate=True)
-    rise = max(0.0, share - feature.missing / (feature.n + feature.missing))
-    gone = shares_p(feature.missing, feature.n + feature.missing, tally.missing, max(1, n + tally.missing))
-    if not n:
-        return FeatureDrift(name, {"missing": rise}, 0, gone)
-    measures, p_value = _by_counts(feature, tally.counts)
-    # Two looks at one feature: Bonferroni within it.
-    return FeatureDrift(name, measures | {"missing": rise}, n, min(1.0, 2 * min(p_value, gone)))
+    now = n + tally.missing
+    is_approximate = isinstance(feature, Moments)
+    if not now:
+        return FeatureDrift(name, {}, 0, None, is_approximate)
+    missing, before = (0, rows or now) if isinstance(feature, Moments) else (feature.missing, feature.rows)
+    measures: dict[str, float] = {}
+    p_values = [shares_p(missing, before, tally.missing, now)]
+    if n:
+        if isinstance(feature, Moments):
+            measures, others = _by_moments(feature, tally.counts, rows)
+        else:
+            measures, others = _by_counts(feature, tally.counts)
+        p_values += others
+    measures["missing"] = max(0.0, tally.missing / now - missing / before)
+    figures = _figures(feature, tally.counts, rows) if n else {}
+    return FeatureDrift(name, measures, n, _least(p_values), is_approximate, figures=figures)
 
 
-def _by_counts(feature: FeatureBaseline, actual: "NDArray[np.int64]") -> tuple[dict[str, float], float]:
+def _figures(feature: FeatureBaseline | Moments, counts: "NDArray[np.int64]", rows: int | None) -> dict[str, float]:
+    unit = spread(feature) or 1.0
+    mean, stdev, _ = moments((edges_of(feature) - feature.mean) / unit, counts)
+    known = rows if isinstance(feature, Moments) else feature.n
+    count = {} if known is None else {"baseline_count": float(known)}
+    training = {"baseline_mean": feature.mean, "baseline_std": feature.stdev}
+    return {
+        **count,
+        **training,
+        "production_count": float(counts.sum()),
+        "production_mean": feature.mean + unit * mean,
+        "production_std": unit * stdev,
+    }
+
+
+def _least(p_values: Sequence[float]) -> float:
+    """The p-value of several looks at one feature (Bonferroni)."""
+    return min(1.0, len(p_values) * min(p_values))
+
+
+def _by_counts(feature: FeatureBaseline, actual: "NDArray[np.int64]") -> tuple[dict[str, float], list[float]]:
     import numpy as np
 
     edges, known, tens = edges_of(feature), known_edges(feature), _tens(feature)
@@ -154,12 +189,10 @@ def _by_counts(feature: FeatureBaseline, actual: "NDArray[np.int64]") -> tuple[d
         collapsed(actual, edges.tolist(), tens),
     ]
     n = int(actual.sum())
-    now = np.cumsum(actual)[:-1] / n
-    training = np.cumsum((0, *feature.counts)) / feature.n
-    # With every value an edge, nothing lies between two of them.
+    up_to, trained_up_to = np.cumsum(actual)[:-1], np.cumsum((0, *feature.counts))
+    now, training = up_to / n, trained_up_to / feature.n
     steps = feature.distinct == len(feature.counts)
-    places = np.searchsorted(known, edges, side="right") - 1
-    before = np.where(places < 0, 0.0, training[places]) if steps else np.interp(edges, known, training, left=0.0)
+    before = _trained(feature, edges)
     exact = np.isin(edges, known) | (edges < known[0]) | (edges > known[-1]) | steps
     ks = kolmogorov_smirnov(before[exact], now[exact])
     measures = {
@@ -167,9 +200,37 @@ def _by_counts(feature: FeatureBaseline, actual: "NDArray[np.int64]") -> tuple[d
         "ks": ks,
         "jensen_shannon": jensen_shannon(*binned),
     }
-    if feature.stdev > 0:
-        measures["wasserstein"] = wasserstein(edges, before, now, steps=steps) / feature.stdev
-    return measures, smirnov_p(ks, feature.n, n)
+    if stdev := spread(feature):
+        measures["wasserstein"] = wasserstein(edges / stdev, before, now, steps & np.isin(edges[1:], known))
+    tails = (np.searchsorted(training, _TAIL), np.searchsorted(training, 1 - _TAIL, side="right") - 1)
+    return measures, [
+        smirnov_p(ks, feature.n, n),
+        *(
+            shares_p(int(trained_up_to[tail]), feature.n, int(up_to[np.searchsorted(edges, known[tail])]), n)
+            for tail in tails
+        ),
+    ]
+
+
+def _trained(feature: FeatureBaseline, edges: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    """The distribution function in training: exact at the known edges and, with every value an edge, between them.
+
+    Else one of a bin's values is on its upper edge, and the others are taken to be spread evenly.
+    """
+    import numpy as np
+
+    known = known_edges(feature)
+    up_to = np.cumsum((0, *feature.counts, 0))
+    places = np.searchsorted(known, edges, side="right") - 1
+    inside = np.maximum(places, 0)
+    between = np.zeros(len(edges))
+    if feature.distinct > len(feature.counts):
+        after = np.minimum(inside + 1, len(known) - 1)
+        with np.errstate(over="ignore"):
+            width = known[after] - known[inside]
+        part = np.divide(edges - known[inside], width, out=between, where=np.isfinite(width) & (width > 0))
+        between = part * np.maximum(up_to[after] - up_to[inside] - 1, 0)
+    return np.where(places < 0, 0.0, (up_to[inside] + between) / feature.n)
 
 
 def _tens(feature: FeatureBaseline) -> "NDArray[np.float64]":
@@ -188,52 +249,52 @@ def _tens(feature: FeatureBaseline) -> "NDArray[np.float64]":
 
 def _by_moments(
     feature: Moments, counts: "NDArray[np.int64]", rows: int | None
-) -> tuple[dict[str, float], float | None]:
+) -> tuple[dict[str, float], list[float]]:
     import numpy as np
 
     edges = edges_of(feature)
     n = int(counts.sum())
-    mean, stdev = moments(edges, counts)
-    measures = {}
+    measures: dict[str, float] = {}
     if feature.minimum is not None and feature.maximum is not None:
         ends = np.array((math.nextafter(feature.minimum, -math.inf), feature.maximum))
         low, _, high = collapsed(counts, edges.tolist(), ends)
         measures["outside"] = float(low + high) / n
-    if feature.stdev <= 0:
-        return measures, (0.0 if measures.get("outside") else 1.0) if measures else None
-    measures["mean_shift"] = abs(mean - feature.mean) / feature.stdev
+    unit = spread(feature)
+    if not unit:  # one value other than a constant is certain to be a change
+        return measures, [0.0 if measures.get("outside") else 1.0]
+    mean, stdev, kurtosis = moments((edges - feature.mean) / unit, counts)
+    measures["mean_shift"] = abs(mean)
     error = math.sqrt(1 / n + (1 / rows if rows else 0.0))
-    p_values = [normal_p(measures["mean_shift"] / error)]
-    if stdev > 0:
-        measures["stdev_ratio"] = max(stdev / feature.stdev, feature.stdev / stdev)
-        # The logarithm of a standard deviation has the standard error 1/sqrt(2n) (normal values).
-        p_values.append(normal_p(math.log(measures["stdev_ratio"]) / (error / math.sqrt(2))))
-    return measures, min(1.0, len(p_values) * min(p_values))
+    p_values = [normal_p(mean / error)]
+    if n >= _LEAST:
+        stdev = max(stdev, RESOLUTION / math.sqrt(12))  # what is in one bin may be a constant
+        measures["stdev_ratio"] = max(stdev, 1 / stdev)
+        # The standard error of the logarithm of a standard deviation, for normal values 1/sqrt(2n): Cramér (1946), 27.4.
+        p_values.append(normal_p(math.log(stdev) / (error * math.sqrt((max(kurtosis, 3.0) - 1) / 4))))
+    return measures, p_values
 
 
 def _text(name: str, counts: Mapping[str, int], missing: int, tally: CategoryTally) -> FeatureDrift:
     import numpy as np
 
-    total, before = sum(counts.values()), sum(counts.values()) + missing
+    total = sum(counts.values())
     known = {value: tally.counts.get(value, 0) for value in counts}
     new = tally.new + sum(count for value, count in tally.counts.items() if value not in counts)
-    n = sum(known.values()) + new
-    now = n + tally.missing
-    share = tally.missing / now if now else 1.0
-    measures = {"missing": max(0.0, share - (missing / before if before else 0.0))}
     names = tuple(sorted({*tally.new_names, *(v for v, c in tally.counts.items() if c and v not in counts)}))
-    if not n or not total:
-        return FeatureDrift(name, measures, n, 0.0 if before else None, new_names=names)
-    expected, actual = np.array([*counts.values(), 0]), np.array([*known.values(), new])
-    measures |= {
-        "psi": population_stability(expected, actual),
-        "jensen_shannon": jensen_shannon(expected, actual),
-        "new_categories": new / n,
-    }
-    looks = [*zip(expected.tolist(), actual.tolist(), strict=True)]
-    p_values = [shares_p(one, total, other, n) for one, other in looks]
-    p_values.append(shares_p(missing, before, tally.missing, now))
-    return FeatureDrift(name, measures, n, min(1.0, len(p_values) * min(p_values)), new_names=names)
+    n, before = sum(known.values()) + new, total + missing
+    now = n + tally.missing
+    if not now or not before:
+        return FeatureDrift(name, {}, n, None, new_names=names)
+    measures = {"missing": max(0.0, tally.missing / now - missing / before)}
+    p_values = [shares_p(missing, before, tally.missing, now)]
+    if n:
+        measures["new_categories"] = new / n
+    if n and total:
+        expected, actual = np.array((*counts.values(), 0)), np.array((*known.values(), new))
+        measures |= {"psi": population_stability(expected, actual), "jensen_shannon": jensen_shannon(expected, actual)}
+        looks = zip(expected.tolist(), actual.tolist(), strict=True)
+        p_values += [shares_p(one, total, other, n) for one, other in looks]
+    return FeatureDrift(name, measures, n, _least(p_values), new_names=names)
 
 
 def worst(features: Sequence[FeatureDrift], number: int = 3) -> tuple[FeatureDrift, ...]:

@@ -77,8 +77,7 @@ def wasserstein(
     edges: "NDArray[np.float64]",
     expected: "NDArray[np.float64]",
     actual: "NDArray[np.float64]",
-    *,
-    steps: bool = False,
+    steps: "NDArray[np.bool_] | None" = None,
 ) -> float:
     """Earth mover's distance of order one: the area between two distribution functions.
 
@@ -88,7 +87,8 @@ def wasserstein(
         edges: Ascending, shape (edges,).
         expected: Distribution function at training time, at each edge, shape (edges,).
         actual: Distribution function now, at each edge.
-        steps: Whether values lie on the edges only (a discrete quantity); else they are spread evenly in between.
+        steps: Of which intervals (edge, next edge] the values all lie on the upper edge, shape (edges - 1,); in the
+            others they are spread evenly. Default: of none.
 
     Returns:
         In the unit of the edges; divide by the standard deviation at training time for the normalised one.
@@ -99,28 +99,35 @@ def wasserstein(
 
     difference = expected - actual
     width, left, right = np.diff(edges), np.abs(difference[:-1]), np.abs(difference[1:])
-    if steps:
-        return float(np.sum(width * left))
     both = left + right
     crossing = difference[:-1] * difference[1:] < 0
     # Two straight lines that cross enclose two triangles.
     height = np.where(crossing, (left**2 + right**2) / np.where(both > 0, both, 1.0), both)
+    if steps is not None:
+        height = np.where(steps, 2 * left, height)
     return float(np.sum(width * height) / 2)
 
 
-def moments(edges: "NDArray[np.float64]", counts: "NDArray[np.int64]") -> tuple[float, float]:
-    """Mean and standard deviation of a binned sample, each value taken for the middle of its bin.
+def moments(edges: "NDArray[np.float64]", counts: "NDArray[np.int64]") -> tuple[float, float, float]:
+    """Mean, standard deviation and kurtosis of a binned sample, each value taken for the middle of its bin.
 
     Args:
         edges: Ascending, shape (bins - 1,); what lies beyond them counts as if it lay on them.
         counts: Values per bin, at least one value, shape (bins,).
+
+    Returns:
+        The kurtosis is 3 for normal values, and is called 3 where all values are in one bin.
     """
     import numpy as np
 
-    middles = np.concatenate((edges[:1], (edges[:-1] + edges[1:]) / 2, edges[-1:]))
-    n = counts.sum()
-    mean = float(np.sum(middles * counts) / n)
-    return mean, float(np.sqrt(np.sum((middles - mean) ** 2 * counts) / n))
+    there = counts > 0
+    middles = np.concatenate((edges[:1], (edges[:-1] + edges[1:]) / 2, edges[-1:]))[there]
+    shares = counts[there] / counts.sum()
+    mean = float(np.sum(middles * shares))
+    squares = (middles - mean) ** 2
+    variance = float(np.sum(squares * shares))
+    kurtosis = float(np.sum(squares**2 * shares)) / variance**2 if variance else 3.0
+    return mean, float(np.sqrt(variance)), kurtosis
 
 
 def _smoothed(counts: "NDArray[np.int64]") -> "NDArray[np.float64]":

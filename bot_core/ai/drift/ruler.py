@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 # Edges of its own that a window needs, in standard deviations of training. Within the training range: wherever the
 # baseline leaves a wider gap than this, in so many pieces at most. Beyond it: as close up to sixteen, then in steps of
-# a twelfth of an octave up to a million; what lies further out counts as if it lay there, so that no absurd value
-# outweighs all others.
-_STEP = 1 / 16
+# a twelfth of an octave up to 64; what lies further out counts as if it lay there, so that no absurd value outweighs
+# all others.
+RESOLUTION = 1 / 16
 _MOST_PIECES = 32
-_NEAR, _OCTAVES, _PER_OCTAVE = 16, 16, 12
+_NEAR, _OCTAVES, _PER_OCTAVE = 16, 2, 12
+# The standard deviation of a constant, as floats compute it, to its mean.
+_ROUNDING = 1e-12
 # Where cells are to be fine: all but this share of the training values on each side.
 _OUTER = 0.002
 
@@ -70,20 +72,22 @@ def edges_of(feature: FeatureBaseline | Moments) -> "NDArray[np.float64]":
     """
     import numpy as np
 
-    step = _STEP * feature.stdev
-    if isinstance(feature, Moments):
-        around = np.arange(-_NEAR / _STEP, _NEAR / _STEP + 1) * step + feature.mean
-        ends = [end for end in (_before(feature.minimum), feature.maximum) if end is not None]
-        core = np.concatenate((around, ends))
-    else:
-        core = _parted(known_edges(feature), step)
-    near = np.arange(1, _NEAR / _STEP + 1) * step
-    far = _NEAR * feature.stdev * 2 ** (np.arange(1, _OCTAVES * _PER_OCTAVE + 1) / _PER_OCTAVE)
-    with np.errstate(over="ignore"):
+    step = RESOLUTION * spread(feature)
+    with np.errstate(over="ignore", invalid="ignore"):
+        near = np.arange(1, _NEAR / RESOLUTION + 1) * step
+        far = near[-1] * 2 ** (np.arange(1, _OCTAVES * _PER_OCTAVE + 1) / _PER_OCTAVE)
+        core = _parted(_around(feature, near) if isinstance(feature, Moments) else known_edges(feature), step)
         beyond = np.concatenate((near, far))
-        edges = np.unique(np.concatenate((core, core.min() - beyond, core.max() + beyond)))
-    finite: NDArray[np.float64] = edges[np.isfinite(edges)]
+        edges = np.concatenate((core, core[0] - beyond, core[-1] + beyond))
+    finite: NDArray[np.float64] = np.unique(edges[np.isfinite(edges)]) + 0.0  # -0.0 and 0.0 are one edge
     return finite
+
+
+def spread(feature: FeatureBaseline | Moments) -> float:
+    """The standard deviation in training; 0 for a constant, also where rounding made it a little more."""
+    if feature.minimum is None:
+        return feature.stdev if feature.stdev > _ROUNDING * abs(feature.mean) else 0.0
+    return 0.0 if feature.minimum == feature.maximum else feature.stdev
 
 
 def known_edges(feature: FeatureBaseline) -> "NDArray[np.float64]":
@@ -93,14 +97,24 @@ def known_edges(feature: FeatureBaseline) -> "NDArray[np.float64]":
     return np.array((math.nextafter(feature.minimum, -math.inf), *feature.edges, feature.maximum))
 
 
+def _around(feature: Moments, near: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    """Steps around the mean, and both ends of the range where they are known."""
+    import numpy as np
+
+    ends = [end for end in (_before(feature.minimum), feature.maximum) if end is not None]
+    edges = np.unique(np.concatenate((feature.mean - near, (feature.mean, *ends), feature.mean + near)))
+    finite: NDArray[np.float64] = edges[np.isfinite(edges)]
+    return finite
+
+
 def _parted(edges: "NDArray[np.float64]", step: float) -> "NDArray[np.float64]":
     """The edges, and wherever they lie further apart than the step, others between them."""
     import numpy as np
 
     widths = np.diff(edges)
-    wide = np.flatnonzero(widths > step) if step > 0 else ()
+    wide = np.flatnonzero((widths > step) & np.isfinite(widths)) if step > 0 else ()
     between = [
-        np.linspace(edges[place], edges[place + 1], min(_MOST_PIECES, math.ceil(widths[place] / step)) + 1)
+        np.linspace(edges[place], edges[place + 1], int(min(_MOST_PIECES, np.ceil(widths[place] / step))) + 1)
         for place in wide
     ]
     return np.unique(np.concatenate((edges, *between)))

@@ -1,0 +1,41 @@
+"""`rollbackctl drift`."""
+
+import click
+
+from rollbackctl.cli.app import App
+from rollbackctl.cli.options import common
+from rollbackctl.core.commands import quote
+
+
+@click.command("drift")
+@click.argument("plan", type=click.Path(dir_okay=False))
+@click.option("--version", metavar="VERSION", help="Which version; default: the repository's active one.")
+@click.option("--dry-run", is_flag=True, help="Show it, and write no report.")
+@common
+def command(app: App, plan: str, version: str | None, dry_run: bool) -> int:
+    """Measure one version against the window of PLAN, and write a drift report in the engine's own format.
+
+    A feature triggers the report at its limit in gates.data_drift; a report that has triggered counts as an alert, and
+    must be signed like any other.
+
+    Example: rollbackctl drift plans/inc-2025-1117.yaml --version v10
+    """
+    from rollbackctl.core.plain import plain
+    from rollbackctl.data_drift.measure import measure_one
+    from rollbackctl.data_drift.report import write_report
+    from rollbackctl.engine.subjects import drift_settings, subject_of
+    from rollbackctl.render.data_drift import render_features
+    from rollbackctl.spec.data_drift import limits_of
+
+    workspace = app.workspace()
+    spec = app.spec(plan, workspace)
+    settings = drift_settings(spec)
+    subject = subject_of(workspace.root, spec.spec.model.repository, version)
+    measured = measure_one(workspace.root, settings, subject, cache=workspace.cache, progress=app.progress("counting"))
+    limits = limits_of(settings, workspace.policy.limits).measures
+    app.out(render_features(subject.version, measured, limits))
+    if not dry_run:
+        path = write_report(workspace.root, subject.version, measured, limits, workspace.clock())
+        app.out(f"written to {plain(path)}")
+    app.lead_on(f"rollbackctl targets {quote(plan)}")
+    return 0

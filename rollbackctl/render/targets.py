@@ -1,0 +1,84 @@
+"""A ranking of versions as text, JSON or Markdown."""
+
+import json
+from collections.abc import Iterator
+
+from rollbackctl.core.data_drift import MEASURES, WindowFact, headline
+from rollbackctl.core.plain import plain
+from rollbackctl.core.ranking import Ranked, Ranking
+from rollbackctl.render.escape import markdown
+
+_COLUMNS = ("version", "verdict", "data drift", "of its limit", "furthest from training")
+
+
+def render_text(ranking: Ranking) -> str:
+    """Return the table, then what speaks for or against each version."""
+    cells = [_COLUMNS, *(_cells(row) for row in ranking.rows)]
+    widths = [max(len(plain(line[column])) for line in cells) for column in range(len(_COLUMNS))]
+    lines = [*_head(ranking), ""]
+    for line, row in zip(cells, (None, *ranking.rows), strict=True):
+        padded = "   ".join(f"{plain(cell):<{width}}" for cell, width in zip(line, widths, strict=True))
+        lines.append(("> " if row and row.version == ranking.target else "  ") + padded.rstrip())
+    lines.append("")
+    width = widths[0]
+    for row in ranking.rows:
+        lines += _indented(row, width)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def render_json(ranking: Ranking) -> str:
+    """Return the ranking as sorted, indented JSON in ASCII."""
+    return json.dumps(ranking.to_json(), sort_keys=True, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def render_markdown(ranking: Ranking) -> str:
+    """Return the ranking for a pull request."""
+    lines = [f"### Targets: {markdown(ranking.verdict)}", ""]
+    lines += [f"{markdown(line)}  " for line in _head(ranking)[1:]]
+    lines += ["", f"| {' | '.join(_COLUMNS)} |", f"|{' --- |' * len(_COLUMNS)}"]
+    lines += [f"| {' | '.join(_cell(cell) for cell in _cells(row))} |" for row in ranking.rows]
+    lines += ["", *(f"- {markdown(f'{row.version}: {reason}')}" for row in ranking.rows for reason in row.reasons)]
+    return "\n".join(lines) + "\n"
+
+
+def _head(ranking: Ranking) -> list[str]:
+    lines = [f"Targets   {plain(ranking.incident)}   {plain(ranking.verdict)}"]
+    if ranking.window is not None:
+        lines.append(f"Window    {window_words(ranking.window)}")
+        limits = ", ".join(f"{MEASURES[name]} {limit:g}" for name, limit in ranking.limits.items())
+        lines.append(f"Limits    {limits}")
+    return lines
+
+
+def window_words(window: WindowFact) -> str:
+    """Say what a window holds, in one line."""
+    files = f"{window.files:,} file{'s' if window.files != 1 else ''}"
+    span = f", {window.first} to {window.last}" if window.first and window.last else ""
+    return plain(f"{window.path}   {window.rows:,} rows in {files}{span}")
+
+
+def _cells(row: Ranked) -> tuple[str, ...]:
+    if row.measured is None:
+        return (row.version, row.verdict, "not asked", "", "")
+    if row.measured.problem is not None:
+        return (row.version, row.verdict, row.drift or "no data", "", row.measured.problem)
+    word = f"{row.drift or 'measured'}{' (approximate)' if row.measured.approximate else ''}"
+    worst = ", ".join(f"{item.feature} {headline(item)}" for item in row.worst)
+    return (row.version, row.verdict, word, f"{row.used:.0%}", worst)
+
+
+def _indented(row: Ranked, width: int) -> Iterator[str]:
+    about = [*row.reasons]
+    if row.measured is not None and row.measured.source:
+        about.append(f"measured against the {row.measured.source}")
+    about += [
+        f"{part.segment} {part.value}: {part.worst.feature} {headline(part.worst)} in {part.rows:,} rows"
+        for part in row.worst_segments
+        if part.worst is not None
+    ]
+    for number, line in enumerate(about):
+        yield f"  {plain(row.version) if not number else '':<{width}}   {plain(line)}"
+
+
+def _cell(text: str) -> str:
+    return markdown(text).replace("|", "\\|") if text else ""
