@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-real test coverage lint bench reliability
+.PHONY: help install demo demo-real test coverage lint bench reliability fuzz
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST)
@@ -35,6 +35,11 @@ bench: $(INSTALLED) ## the speed budgets, measured
 
 reliability: $(INSTALLED) ## the long fault sweeps
 	$(BIN)/pytest -n auto -m reliability
+
+FUZZ_SECONDS ?= 30
+fuzz: $(INSTALLED) ## hostile input for every loader, guided by coverage, FUZZ_SECONDS in all
+	$(BIN)/uv sync --quiet --frozen --inexact --extra dev --extra fuzz
+	$(BIN)/python -m tests.reliability.fuzz --seconds $(FUZZ_SECONDS)
 
 # `--inexact` keeps uv itself in place.
 $(INSTALLED): pyproject.toml uv.lock

