@@ -3,7 +3,7 @@
 For each feature the counts between fixed edges: the inner percentiles, and on both sides quantiles that halve down to
 about 2e-6, because a shift of the tails is what a few equal bins hide. An edge is a value of the sample; a bin holds
 what lies above its lower and not above its upper edge, so that the counts up to an edge are exactly the sample's
-distribution function there. No bin is empty in training.
+distribution function there. No bin is empty in training. Of a feature with few different values each is an edge.
 """
 
 from collections import Counter
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 BASELINE_FOLDER = "baselines"
 MAX_CATEGORIES = 1000
+_FEW = 256  # different values
+_SQUARABLE = (1e-140, 1e140)
 _VERSION = 1
 _TAILS = tuple(0.01 / 2**power for power in range(12, 0, -1))  # from 2.4e-6 up
 _LEVELS = (*_TAILS, *(percent / 100 for percent in range(1, 100)), *(1 - level for level in reversed(_TAILS)))
@@ -55,6 +57,11 @@ class FeatureBaseline:
     stdev: float
     missing: int
     distinct: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows there were, with a value or without."""
+        return self.n + self.missing
 
 
 @frozen
@@ -175,22 +182,37 @@ def _measure(name: str, column: "NDArray[np.float64]") -> FeatureBaseline:
     values = np.sort(column[~np.isnan(column)])
     if not len(values):
         raise BotCoreError(f"{name} is missing in every row, so that it has no baseline")
-    # The smallest value that at least this share of the sample does not exceed.
-    ranks = np.ceil(np.array(_LEVELS) * len(values)).astype(np.int64) - 1
-    edges = np.unique(values[ranks.clip(0)])
+    different = values[np.concatenate(((True,), values[1:] != values[:-1]))]
+    if len(different) <= _FEW:
+        edges = different
+    else:
+        # The smallest value that at least this share of the sample does not exceed.
+        ranks = np.ceil(np.array(_LEVELS) * len(values)).astype(np.int64) - 1
+        edges = np.unique(values[ranks.clip(0)])
     edges = edges[edges < values[-1]]
     below = np.searchsorted(values, edges, side="right")
+    mean, stdev = _mean_and_stdev(values)
     return FeatureBaseline(
         edges=tuple(edges.tolist()),
         counts=tuple(np.diff(below, prepend=0, append=len(values)).tolist()),
         n=len(values),
         minimum=float(values[0]),
         maximum=float(values[-1]),
-        mean=float(values.mean()),
-        stdev=float(values.std()),
+        mean=mean,
+        stdev=stdev,
         missing=len(column) - len(values),
-        distinct=int(np.count_nonzero(np.diff(values))) + 1,
+        distinct=len(different),
     )
+
+
+def _mean_and_stdev(values: "NDArray[np.float64]") -> tuple[float, float]:
+    """Of ascending values, at least one; exact for a constant, and no square runs over or vanishes."""
+    if values[0] == values[-1]:
+        return float(values[0]), 0.0
+    largest = float(max(abs(values[0]), abs(values[-1])))
+    unit = 1.0 if _SQUARABLE[0] < largest < _SQUARABLE[1] else largest
+    scaled = values if unit == 1.0 else values / unit
+    return float(scaled.mean()) * unit, float(scaled.std()) * unit
 
 
 def _count(name: str, values: Sequence[str | None]) -> CategoryBaseline:

@@ -215,22 +215,27 @@ def _by_counts(feature: FeatureBaseline, actual: "NDArray[np.int64]") -> tuple[d
 def _trained(feature: FeatureBaseline, edges: "NDArray[np.float64]") -> "NDArray[np.float64]":
     """The distribution function in training: exact at the known edges and, with every value an edge, between them.
 
-    Else one of a bin's values is on its upper edge, and the others are taken to be spread evenly.
+    Else one of a bin's values is on its upper edge; of the others those further out than `x` fall off exponentially.
     """
     import numpy as np
 
-    known = known_edges(feature)
+    known, n = known_edges(feature), feature.n
     up_to = np.cumsum((0, *feature.counts, 0))
     places = np.searchsorted(known, edges, side="right") - 1
     inside = np.maximum(places, 0)
-    between = np.zeros(len(edges))
-    if feature.distinct > len(feature.counts):
-        after = np.minimum(inside + 1, len(known) - 1)
-        with np.errstate(over="ignore"):
-            width = known[after] - known[inside]
-        part = np.divide(edges - known[inside], width, out=between, where=np.isfinite(width) & (width > 0))
-        between = part * np.maximum(up_to[after] - up_to[inside] - 1, 0)
-    return np.where(places < 0, 0.0, (up_to[inside] + between) / feature.n)
+    found = np.where(places < 0, 0, up_to[inside]).astype(float)
+    if feature.distinct == len(feature.counts):
+        return found / n
+    after = np.minimum(inside + 1, len(known) - 1)
+    with np.errstate(over="ignore"):
+        width = known[after] - known[inside]
+    parted = (places >= 0) & (width > 0) & np.isfinite(width)
+    part = np.divide(edges - known[inside], width, out=np.zeros(len(edges)), where=parted)
+    below, above = np.maximum(up_to[inside], 1), np.maximum(n - up_to[inside], 1)
+    rising = below * (np.maximum(up_to[after] - 1, 1) / below) ** part
+    falling = above * ((n - up_to[after] + 1) / above) ** part
+    between = np.where(2 * below < n, rising, n - falling)
+    return np.where(part > 0, between, found) / n
 
 
 def _tens(feature: FeatureBaseline) -> "NDArray[np.float64]":
@@ -269,7 +274,7 @@ def _by_moments(
     if n >= _LEAST:
         stdev = max(stdev, RESOLUTION / math.sqrt(12))  # what is in one bin may be a constant
         measures["stdev_ratio"] = max(stdev, 1 / stdev)
-        # The standard error of the logarithm of a standard deviation, for normal values 1/sqrt(2n): Cramér (1946), 27.4.
+        # The standard error of the logarithm of a standard deviation: Cramér (1946), 27.4. Normal values: 1/sqrt(2n).
         p_values.append(normal_p(math.log(stdev) / (error * math.sqrt((max(kurtosis, 3.0) - 1) / 4))))
     return measures, p_values
 

@@ -5,6 +5,7 @@ threads or machines gives the same tally.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bot_core.ai.drift.grid import Grid
@@ -77,7 +78,16 @@ class EdgeSet:
             tuple(segments),
         )
 
-    @property
+    def __getstate__(self) -> dict[str, object]:
+        """What is sent to another process: the fields alone, not what was computed from them."""
+        return {name: self.__dict__[name] for name in self.__dataclass_fields__}
+
+    @cached_property
+    def counter(self) -> "Counter":
+        """What counts; made at the first use, and used by everybody who counts for this value."""
+        return Counter(self)
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of what is counted: tallies with the same digest can be added."""
         whole = {"features": self.features, "categories": self.categories, "segments": self.segments}
@@ -225,7 +235,7 @@ def _count_text(column: TextColumn, known: Sequence[str]) -> CategoryTally:
 
     there = np.bincount(column.codes + 1, minlength=len(column.values) + 1).tolist()
     found = {value: count for value, count in zip(column.values, there[1:], strict=True) if count}
-    new = {value: count for value, count in found.items() if value not in set(known)}
+    new = {value: found[value] for value in found.keys() - set(known)}
     return CategoryTally(
         {value: found.get(value, 0) for value in known},
         sum(new.values()),
