@@ -1,0 +1,152 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollbackctl.core.data_drift import (
+    MEASURES,
+    Limits,
+    MovedFeature,
+    by_reach,
+    find,
+    headline,
+    moved,
+    pin,
+    worst_words,
+)
+from tests.measurements import WINDOW, measured, measurement
+from tests.measurements import moved as feature
+
+LIMITS = Limits({"psi": 0.25, "missing": 0.1}, min_rows=1000)
+TOLERANCE = (0.25, 0.05)
+
+
+def test_a_version_below_every_limit_is_within() -> None:
+    fact = measurement(measured("v9", feature(psi=0.2499)))
+
+    found = find(fact, "v9", LIMITS)
+
+    assert (found.answer, found.reasons) == ("within", ("momentum PSI 0.25",))
+
+
+def test_a_measure_at_its_limit_is_beyond_and_every_one_is_named() -> None:
+    fact = measurement(measured("v9", feature(psi=0.25, missing=0.4), feature("rsi", psi=0.3), feature("atr")))
+
+    found = find(fact, "v9", LIMITS)
+
+    assert found.answer == "beyond"
+    assert found.reasons == (
+        "PSI of momentum is 0.25, limit 0.25",
+        "missing of momentum is 0.40, limit 0.1",
+        "PSI of rsi is 0.30, limit 0.25",
+    )
+
+
+def test_a_large_measure_that_may_be_chance_is_not_beyond() -> None:
+    fact = measurement(measured("v9", feature(psi=0.9, certain=False)))
+
+    assert find(fact, "v9", LIMITS).answer == "within"
+
+
+@pytest.mark.parametrize(
+    ("fact", "reason"),
+    [
+        (measurement(measured("v9"), rows=999), f"the window {WINDOW} has 999 rows, at least 1,000"),
+        (measurement(measured("v8")), "v9 was not measured"),
+        (measurement(measured("v9", problem="the window has no column rsi")), "the window has no column rsi"),
+        (
+            measurement(
+                measured("v9", *(feature(name).model_copy(update={"values": 5, "certain": False}) for name in "abcde"))
+            ),
+            "fewer than 1,000 values of a, b, c and 2 more",
+        ),
+    ],
+)
+def test_what_cannot_be_told_is_never_within(fact, reason: str) -> None:
+    found = find(fact, "v9", LIMITS)
+
+    assert (found.answer, found.reasons) == ("no data", (reason,))
+
+
+def test_versions_are_ranked_by_how_much_of_a_limit_they_have_used() -> None:
+    fact = measurement(
+        measured("v6", problem="nothing tells what it was trained on"),
+        measured("v7", feature(psi=0.8)),
+        measured("v8", feature(psi=0.2)),
+        measured("v9", feature(psi=0.01, missing=0.09)),
+        measured("v10", feature(psi=0.3)),
+    )
+
+    ranked = [(version, found.answer) for version, found in by_reach(fact, LIMITS, ["v6", "v7", "v8", "v9", "v10"])]
+
+    assert ranked == [("v8", "within"), ("v9", "within"), ("v10", "beyond"), ("v7", "beyond"), ("v6", "no data")]
+
+
+def test_of_many_drifted_features_three_are_named_and_the_rest_counted() -> None:
+    version = measured("v9", *(feature(f"f{number}", psi=0.5 - number / 100) for number in range(5)))
+
+    assert worst_words(version) == "f0 PSI 0.50, f1 PSI 0.49, f2 PSI 0.48 and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("measures", "said"),
+    [
+        ({"psi": 0.5, "mean_shift": 1.0}, "PSI 0.50"),
+        ({"mean_shift": 1.0, "missing": 0.1}, "mean shift 1.00"),
+        ({"missing": 1.0}, "missing 1.00"),
+        ({}, "not measured"),
+    ],
+)
+def test_the_headline_of_a_feature_is_the_measure_that_says_most(measures: dict[str, float], said: str) -> None:
+    item = MovedFeature(feature="f", measures=measures, values=1, certain=True, drifted=True)
+
+    assert headline(item) == said
+
+
+def test_a_window_within_its_tolerance_is_the_same_to_a_plan() -> None:
+    then = pin(measurement(measured("v9", feature(psi=0.10))), "v9", TOLERANCE, None)
+
+    now = pin(measurement(measured("v9", feature(psi=0.149)), rows=6250, digest="e" * 64), "v9", TOLERANCE, then)
+
+    assert now == then
+
+
+@pytest.mark.parametrize(
+    ("fact", "line"),
+    [
+        (
+            measurement(measured("v9", feature(psi=0.1)), rows=6251),
+            f"the window {WINDOW}: 5,000 rows, now 6,251; tolerance 25%",
+        ),
+        (
+            measurement(measured("v9", feature(psi=0.1)), rows=3749),
+            f"the window {WINDOW}: 5,000 rows, now 3,749; tolerance 25%",
+        ),
+        (measurement(measured("v9", feature(psi=0.16))), "PSI of momentum: 0.10, now 0.16"),
+        (measurement(measured("v9", feature("rsi", psi=0.0))), "PSI of momentum: 0.10, now 0.00"),
+        (
+            measurement(measured("v9", feature(psi=0.1), inputs={"baselines/v9.json": "f" * 64})),
+            "the training rows of the target: baselines/v9.json has changed",
+        ),
+    ],
+)
+def test_a_window_beyond_its_tolerance_is_another_and_what_has_moved_is_named(fact, line: str) -> None:
+    then = pin(measurement(measured("v9", feature(psi=0.1))), "v9", TOLERANCE, None)
+
+    now = pin(fact, "v9", TOLERANCE, then)
+
+    assert now != then
+    assert moved(then, now, TOLERANCE) == [line]
+
+
+@given(st.lists(st.floats(0, 2), min_size=1, max_size=5), st.integers(0, 10_000))
+def test_what_is_pinned_is_pinned_again_from_the_same_window(values: list[float], rows: int) -> None:
+    fact = measurement(measured("v9", *(feature(f"f{n}", psi=value) for n, value in enumerate(values))), rows=rows)
+    then = pin(fact, "v9", (0.0, 0.0), None)
+
+    assert pin(fact, "v9", (0.0, 0.0), then) == then
+
+
+def test_every_measure_has_words() -> None:
+    from bot_core.ai.drift.assess import NOTABLE
+
+    assert MEASURES.keys() == NOTABLE.keys()
