@@ -7,6 +7,7 @@ from pydantic import AfterValidator, JsonValue
 
 from rollbackctl.core.data_drift import DataDriftFact
 from rollbackctl.core.fact import Fact
+from rollbackctl.core.replay import ReplayFact
 
 
 def _aware(text: str) -> str:
@@ -220,3 +221,4 @@ class Observation(Fact):
     states: dict[str, JsonValue] = {}
     evidence: dict[str, JsonValue] = {}
     data_drift: DataDriftFact | None = None
+    replay: ReplayFact | None = None

@@ -14,6 +14,7 @@ from rollbackctl.core.facts import Facts
 from rollbackctl.core.observation import Observation, VersionFact
 from rollbackctl.core.plain import plain
 from rollbackctl.core.plan import Desired
+from rollbackctl.core.replay import ReplayFact
 from rollbackctl.core.state import State, state_json
 from rollbackctl.engine.evidence import (
     observe_checklist,
@@ -31,6 +32,7 @@ from rollbackctl.kinds import Binding, Kind
 from rollbackctl.spec.data_drift import data_drift_settings
 from rollbackctl.spec.document import Spec
 from rollbackctl.spec.places import needed_paths
+from rollbackctl.spec.replay import replay_settings
 from rollbackctl.spec.resolve import resolve
 
 
@@ -46,6 +48,8 @@ def scope_of(spec: Spec) -> dict[str, str]:
     }
     if (settings := data_drift_settings(spec)) is not None:
         scope["data_drift"] = canonical_json(settings.measured).decode()
+    if (replay := replay_settings(spec)) is not None:
+        scope["replay"] = canonical_json(replay.model_dump(mode="json", exclude={"limits", "min_rows"})).decode()
     return scope
 
 
@@ -65,7 +69,22 @@ def observe(
     except RollbackError:
         return evidence  # what cannot be planned needs no states; planning says why
     states = {str(address): state_json(kinds[address.kind].observe(address.name)) for address in sorted(addresses)}
-    return evidence.model_copy(update={"states": states})
+    return evidence.model_copy(update={"states": states, "replay": replayed(workspace, spec, evidence, facts)})
+
+
+def replayed(workspace: Workspace, spec: Spec, evidence: Observation, facts: Facts) -> ReplayFact | None:
+    """Let the withdrawn version and the target decide about the window's rows; None where the plan does not ask."""
+    settings = replay_settings(spec)
+    if settings is None:
+        return None
+    from rollbackctl.data_drift.replay import Decided, replay_window  # it brings numpy
+
+    body, files = spec.spec, {fact.version: fact.file for fact in evidence.versions}
+    before, after = (
+        Decided(version.version, f"{body.model.repository}/{files[version.version]}")
+        for version in (facts.withdrawn, facts.target)
+    )
+    return replay_window(workspace.root, settings, before, after, body.serving.thresholds)
 
 
 def plan_binding(workspace: Workspace, spec: Spec) -> Binding:

@@ -19,7 +19,7 @@ from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import DriftError, InvalidInputError, Problem
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.observation import HoldFact
-from rollbackctl.core.plan import Phase, Plan, Step
+from rollbackctl.core.plan import Plan, Step
 from rollbackctl.core.state import State, matches, placeholders, resolve, state_json
 from rollbackctl.engine.runs import RunStore
 from rollbackctl.engine.workspace import Workspace
@@ -199,7 +199,7 @@ class StepRunner:
             held, base = self.run.parse(step.address, hold.held), self.run.parse(step.address, hold.base)
             under = beneath(found, held, base)
             ours = (*allowed, self.run.plan.base.get(step.address))  # it may have been laid over this run's own hold
-            if under != found and (under in ours or step.phase is Phase.HOLD):
+            if under != found and under in ours:
                 return
         raise self._drift(step, found, allowed)
 

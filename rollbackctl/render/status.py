@@ -55,7 +55,7 @@ def _runs(status: Status) -> Iterator[str]:
         yield f"Unfinished   {plain(fact.run)}   {fact.operation} {plain(fact.name)} for {plain(str(fact.incident))}"
         yield f"  {_position(report)}; {status.verdict}; begun by {plain(fact.by)} at {shown(fact.at)}"
         for verdict in status.waiting:
-            yield f"  waits for {verdict.gate}: {plain(verdict.summary)}"
+            yield f"  waits for {plain(verdict.gate)}: {plain(verdict.summary)}"
             yield from (f"    {plain(reason)}" for reason in verdict.reasons if verdict.answer is Answer.BLOCK)
     if status.last is not None:
         yield f"Last run     {plain(status.last.run)}   {status.last.operation}, {status.last.status}"

@@ -133,6 +133,9 @@ def _head(document: PlanDocument) -> Iterator[str]:
     decided = ", ".join(f"{role} {status}" for role, status in listed) or "nobody decided"
     path, found = short_path(str(trigger.get("path"))), str(trigger.get("summary"))
     yield f"Trigger   {plain(path)}   {plain(found)}   {plain(decided)}"
+    measured = plan.facts.get("data_drift")
+    if isinstance(measured, dict):
+        yield f"Window    {plain(str(measured['window']))}   {measured['rows']:,} rows"
     yield f"Plan id   {plan.id[:12]}"
 
 
@@ -149,6 +152,7 @@ def _gates(verdicts: Iterable[Verdict], paint: Paint) -> Iterator[str]:
         yield from _aligned([plain(reason).split("   ", 1) for reason in verdict.reasons], "      ")
     for verdict in passing:
         yield f"  {paint('pass'.ljust(16), 'green')}  {plain(verdict.gate)}: {plain(verdict.summary)}"
+        yield from _aligned([plain(reason).split("   ", 1) for reason in verdict.reasons], "      ")
 
 
 def _target(candidates: Iterable[Candidate]) -> Iterator[str]:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from rollbackctl.core.data_drift import MEASURES, Limits
+from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.spec.document import Document, Duration, Finite, Line, Spec, check_optional_path, seconds
 
 SECTION = "data_drift"
@@ -131,3 +132,18 @@ def _json(section: Mapping[str, Any]) -> str:
     import json
 
     return json.dumps(section)
+
+
+def window_at(path: str, form: str | None) -> WindowSettings:
+    """A window that a command names.
+
+    Raises:
+        InvalidInputError: The path does not lie below the workspace.
+    """
+    try:
+        return WindowSettings.model_validate({"path": path, "format": form})
+    except ValidationError as error:
+        raise InvalidInputError(
+            f"{path}: {error.errors(include_url=False)[0]['msg'].removeprefix('Value error, ')}",
+            hint="name a file, a folder or a glob relative to the workspace, or a URL",
+        ) from error

@@ -12,7 +12,7 @@ from bot_core.ai.drift.journal_window import read_journal, survey_journal
 from bot_core.ai.drift.parquet_window import read_parquet, survey_parquet
 from bot_core.ai.drift.part import Counted, Pieces, Span, Survey, Task, later, merged
 from bot_core.ai.drift.source import Source, as_now, find_sources
-from bot_core.ai.drift.tally import EdgeSet, Tally
+from bot_core.ai.drift.tally import Batch, EdgeSet, Tally
 from bot_core.ai.drift.tally_json import tally_from_json
 from bot_core.ai.drift.window import Window
 from bot_core.ai.model_state import sequence_at, whole
@@ -110,6 +110,62 @@ def scan(
     Raises:
         BotCoreError: As `find_sources` and the readers say; or a file has changed meanwhile.
     """
+    surveys, wanted = _chosen(window, root, pool, cache)
+    whole_count = reduce(
+        _sum,
+        _count(wanted, window, edge_set, pool, cache, progress).values(),
+        _FileCount(edge_set.counter.nothing(), None),
+    )
+    return _scanned(whole_count, surveys, edge_set)
+
+
+@frozen
+class Read:
+    """The rows of a window one after the other, in the order of its files.
+
+    Attributes:
+        rows: How many there are.
+        absent: The columns asked for that no row has.
+    """
+
+    rows: int
+    absent: frozenset[str]
+    batches: Iterator[Batch]
+
+
+def read_window(window: Window, root: Path, numbers: Sequence[str], texts: Sequence[str], *, pool: Pool) -> Read:
+    """The rows of a window themselves, for whoever has to look at each of them.
+
+    Raises:
+        BotCoreError: As `scan`; what is wrong with a row is raised when its batch is asked for.
+    """
+    ends = dict.fromkeys(numbers, (0.0,))
+    seen = scan(window, root, EdgeSet(ends, dict.fromkeys(numbers, (0.0, 0.0)), {}, tuple(texts)), pool=pool)
+    _, wanted = _chosen(window, root, pool, None)
+    tasks = [task for survey, since_us in wanted for task in _tasks(survey, window, since_us)]
+    pieces = (piece for task in tasks for piece in _READERS[window.format](task, tuple(numbers), tuple(texts)))
+    since_us = max((task.since_us for task in tasks if task.since_us is not None), default=None)
+    batches = (later(piece, since_us).batch for piece in pieces)
+    return Read(seen.rows, frozenset(seen.absent), (batch for batch in batches if batch.rows))
+
+
+def count_task(task: Task, edge_set: EdgeSet) -> Counted:
+    """Count the rows of one task; may run anywhere where the file can be opened."""
+    counter = edge_set.counter
+    tally, span = counter.nothing(), None
+    for piece in _READERS[task.format](task, edge_set.numbers, edge_set.texts):
+        kept = later(piece, task.since_us)
+        if kept.batch.rows:
+            tally += counter.count(kept.batch)
+            if kept.times is not None:
+                span = merged(span, (int(kept.times.min()), int(kept.times.max())))
+    return Counted(task, tally, span)
+
+
+def _chosen(
+    window: Window, root: Path, pool: Pool, cache: DerivedCache | None
+) -> tuple[list[Survey], list[tuple[Survey, int | None]]]:
+    """Every file of a window, and those that have rows of it, each with the bound of their time."""
     window.check()
     sources = find_sources(window, root)
     found = pool.map(partial(_survey, format_=window.format, time=window.time), sources)
@@ -125,25 +181,7 @@ def scan(
             since_us = oldest if since_us is None else max(since_us, oldest)
     wanted = [(survey, _bound(spans[survey.source], since_us)) for survey in surveys]
     wanted = [(survey, bound) for survey, bound in wanted if not _is_before(spans[survey.source], bound)]
-    whole_count = reduce(
-        _sum,
-        _count(wanted, window, edge_set, pool, cache, progress).values(),
-        _FileCount(edge_set.counter.nothing(), None),
-    )
-    return _scanned(whole_count, surveys, edge_set)
-
-
-def count_task(task: Task, edge_set: EdgeSet) -> Counted:
-    """Count the rows of one task; may run anywhere where the file can be opened."""
-    counter = edge_set.counter
-    tally, span = counter.nothing(), None
-    for piece in _READERS[task.format](task, edge_set.numbers, edge_set.texts):
-        kept = later(piece, task.since_us)
-        if kept.batch.rows:
-            tally += counter.count(kept.batch)
-            if kept.times is not None:
-                span = merged(span, (int(kept.times.min()), int(kept.times.max())))
-    return Counted(task, tally, span)
+    return surveys, wanted
 
 
 @frozen

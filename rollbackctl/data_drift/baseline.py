@@ -1,0 +1,52 @@
+"""A baseline made afterwards, for a version whose training wrote none."""
+
+import os
+from pathlib import Path
+
+from bot_core.ai.baseline import Baseline, make_baseline
+from bot_core.ai.dataset import FeatureTable
+from bot_core.ai.drift.profiles import add_baseline
+from bot_core.ai.drift.scan import Threads, read_window
+from bot_core.ai.drift.window import Window
+from bot_core.foundation.errors import FileFormatError, MissingFileError
+from bot_core.foundation.safe_file import read_inside
+from bot_core.foundation.strict_json import parse_object
+from rollbackctl.data_drift.measure import Subject
+
+
+def make_afterwards(root: Path, subject: Subject, rows: Window) -> tuple[Baseline, str]:
+    """Measure the rows that a version was trained on, and keep what is found beside its artifact.
+
+    The artifact is not touched. After a crash the baseline is there whole and named, or counts for nothing.
+
+    Args:
+        root: The workspace.
+        subject: The version.
+        rows: Its training rows.
+
+    Returns:
+        The baseline, and the path of the file that names it, below the workspace.
+
+    Raises:
+        BotCoreError: The rows cannot be read, lack a feature of the model's, or have none of its values.
+    """
+    import numpy as np
+
+    raw = parse_object(read_inside(root, subject.artifact), subject.artifact)
+    names = raw.get("feature_names")
+    if not isinstance(names, list) or not names or subject.sha256 is None:
+        raise FileFormatError(f"{subject.artifact} names no features", path=subject.artifact)
+    found = read_window(rows, root, tuple(map(str, names)), (), pool=Threads(os.cpu_count() or 1))
+    if lacking := sorted({*map(str, names)} & found.absent):
+        raise FileFormatError(f"{rows.path} has no column {', '.join(lacking)}", path=rows.path)
+    batches = list(found.batches)
+    count = sum(batch.rows for batch in batches)
+    if not count:
+        raise MissingFileError(f"{rows.path} has no rows", path=rows.path)
+    matrix = np.empty((count, len(names)), order="F")
+    for place, name in enumerate(map(str, names)):
+        np.concatenate([batch.numbers[name] for batch in batches], out=matrix[:, place])
+    nothing = np.zeros(count)
+    baseline = make_baseline(FeatureTable(tuple(map(str, names)), matrix, nothing, nothing, source=rows.path))
+    path = add_baseline(root / subject.repository, baseline, artifact_sha256=subject.sha256, source=rows.path)
+    return baseline, path.relative_to(root).as_posix()
