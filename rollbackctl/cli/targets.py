@@ -34,7 +34,7 @@ def command(app: App, plan: str, form: str) -> int:
     else:
         app.document(targets.render_json(ranking) if form == "json" else targets.render_markdown(ranking))
     if ranking.target is None:
-        withdrawn, _, candidates = choose(spec, workspace.policy, observation)
-        raise no_target(spec, workspace.policy, observation, withdrawn, candidates)
+        withdrawn = choose(spec, workspace.policy, observation)[0]
+        raise no_target(spec, workspace.policy, observation, withdrawn, ())  # the table gives the reasons
     app.lead_on(f"rollbackctl plan {quote(shown_path(plan))}")
     return 0

@@ -45,7 +45,7 @@ class MovedFeature(Fact):
         if not self.certain:
             return ()
         return tuple(
-            f"{words} of {self.feature} is {self.measures[name]:.2f}, limit {limits[name]:g}"
+            f"{words} of {self.feature} is {self.measures[name]:.3f}, limit {limits[name]:g}"
             for name, words in MEASURES.items()
             if name in limits and self.measures.get(name, 0.0) >= limits[name]
         )
@@ -133,8 +133,7 @@ def find(fact: DataDriftFact, version: str, limits: Limits) -> Finding:
     if beyond:
         return Finding("beyond", tuple(beyond))
     if few:
-        names = ", ".join(few[:_SHOWN]) + (f" and {len(few) - _SHOWN} more" if len(few) > _SHOWN else "")
-        return Finding("no data", (f"fewer than {limits.min_rows:,} values of {names}",))
+        return Finding("no data", (f"fewer than {limits.min_rows:,} values of {listed(few, ', ')}",))
     return Finding("within", (worst_words(found),))
 
 
@@ -143,17 +142,20 @@ def worst_words(found: VersionDrift) -> str:
     if not found.features:
         return "no feature"
     drifted = [item for item in found.features if item.drifted]
-    shown = drifted[:_SHOWN] or found.features[:1]
-    text = ", ".join(f"{item.feature} {headline(item)}" for item in shown)
-    more = len(drifted) - _SHOWN
-    return f"{text} and {more} more" if more > 0 else text
+    return listed([f"{item.feature} {headline(item)}" for item in drifted or found.features[:1]], ", ")
+
+
+def listed(items: Sequence[str], between: str) -> str:
+    """Name the first three of some things, and say how many more there are."""
+    more = len(items) - _SHOWN
+    return between.join(items[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def headline(item: MovedFeature) -> str:
     """The one measure that says most of a feature: PSI, else the shift of the mean, else what there is."""
     for name in ("psi", "mean_shift", "missing", *MEASURES):
         if name in item.measures:
-            return f"{MEASURES[name]} {item.measures[name]:.2f}"
+            return f"{MEASURES[name]} {item.measures[name]:.3f}"
     return "not measured"
 
 

@@ -40,8 +40,12 @@ class Ranked:
     def worst_segments(self) -> tuple[MovedSegment, ...]:
         """The segments whose worst feature has moved furthest, three at most."""
         parts = () if self.measured is None else self.measured.segments
-        known = [(part, max(part.worst.measures.values(), default=0.0)) for part in parts if part.worst is not None]
-        return tuple(part for part, _ in sorted(known, key=lambda item: (-item[1], item[0].value))[:3])
+        known = [(_weight(part.worst), part) for part in parts if part.worst is not None]
+        return tuple(part for _, part in sorted(known, key=lambda item: (-item[0], item[1].value))[:3])
+
+
+def _weight(item: MovedFeature) -> float:
+    return item.measures.get("psi", item.measures.get("mean_shift", 0.0))
 
 
 @frozen

@@ -5,7 +5,7 @@ from dataclasses import field
 from datetime import UTC, datetime
 
 from bot_core.foundation.frozen import frozen
-from rollbackctl.core.data_drift import Finding
+from rollbackctl.core.data_drift import Finding, listed
 from rollbackctl.core.observation import SignOff, VersionFact
 
 OLDEST = datetime.min.replace(tzinfo=UTC)
@@ -77,7 +77,7 @@ def drift_refusals(version: VersionFact, demands: Demands) -> tuple[str, ...]:
     if found is None or found.answer == "within":
         return ()
     word = "data drift: " if found.answer == "beyond" else "data drift cannot be told: "
-    return tuple(f"{word}{reason}" for reason in found.reasons)
+    return (word + listed(found.reasons, "; "),)
 
 
 def integrity_problems(version: VersionFact, demands: Demands) -> tuple[str, ...]:

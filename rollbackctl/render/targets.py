@@ -7,6 +7,7 @@ from rollbackctl.core.data_drift import MEASURES, WindowFact, headline
 from rollbackctl.core.plain import plain
 from rollbackctl.core.ranking import Ranked, Ranking
 from rollbackctl.render.escape import markdown
+from rollbackctl.render.text import shown
 
 _COLUMNS = ("version", "verdict", "data drift", "of its limit", "furthest from training")
 
@@ -53,7 +54,7 @@ def _head(ranking: Ranking) -> list[str]:
 def window_words(window: WindowFact) -> str:
     """Say what a window holds, in one line."""
     files = f"{window.files:,} file{'s' if window.files != 1 else ''}"
-    span = f", {window.first} to {window.last}" if window.first and window.last else ""
+    span = f", {shown(window.first)} to {shown(window.last)}" if window.first and window.last else ""
     return plain(f"{window.path}   {window.rows:,} rows in {files}{span}")
 
 
@@ -71,11 +72,12 @@ def _indented(row: Ranked, width: int) -> Iterator[str]:
     about = [*row.reasons]
     if row.measured is not None and row.measured.source:
         about.append(f"measured against the {row.measured.source}")
-    about += [
-        f"{part.segment} {part.value}: {part.worst.feature} {headline(part.worst)} in {part.rows:,} rows"
+    parts = [
+        f"{part.segment} {part.value} {part.worst.feature} {headline(part.worst)} ({part.rows:,} rows)"
         for part in row.worst_segments
         if part.worst is not None
     ]
+    about += [f"furthest by segment: {', '.join(parts)}"] if parts else []
     for number, line in enumerate(about):
         yield f"  {plain(row.version) if not number else '':<{width}}   {plain(line)}"
 
