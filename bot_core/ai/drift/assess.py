@@ -38,7 +38,7 @@ NOTABLE: Mapping[str, float] = {
 ALPHA = 0.01
 _BINS = 10
 _TAIL = 0.01
-_LEAST = 30  # values from which on a standard deviation says anything
+_LEAST = 100  # values from which on moments say anything
 
 
 @frozen
@@ -269,14 +269,20 @@ def _by_moments(
         return measures, [0.0 if measures.get("outside") else 1.0]
     mean, stdev, kurtosis = moments((edges - feature.mean) / unit, counts)
     measures["mean_shift"] = abs(mean)
-    error = math.sqrt(1 / n + (1 / rows if rows else 0.0))
-    p_values = [normal_p(mean / error)]
-    if n >= _LEAST:
-        stdev = max(stdev, RESOLUTION / math.sqrt(12))  # what is in one bin may be a constant
-        measures["stdev_ratio"] = max(stdev, 1 / stdev)
-        # The standard error of the logarithm of a standard deviation: Cramér (1946), 27.4. Normal values: 1/sqrt(2n).
-        p_values.append(normal_p(math.log(stdev) / (error * math.sqrt((max(kurtosis, 3.0) - 1) / 4))))
-    return measures, p_values
+    if n < _LEAST:
+        return measures, []
+    stdev = max(stdev, RESOLUTION / math.sqrt(12))  # what is in one bin may be a constant
+    measures["stdev_ratio"] = max(stdev, 1 / stdev)
+    of_training = 1 / rows if rows else 0.0
+    # A single value as far out as the training range goes is enough for that kurtosis.
+    reach = max((abs(end - feature.mean) for end in (feature.minimum, feature.maximum) if end is not None), default=0.0)
+    kurtosis = max(kurtosis, 3.0, (reach / unit) ** 4 / (rows or n))
+    # The standard error of the logarithm of a standard deviation: Cramér (1946), 27.4. Normal values: 1/sqrt(2n).
+    error = math.sqrt((1 / n + of_training) * (kurtosis - 1) / 4)
+    return measures, [
+        normal_p(mean / math.sqrt(max(1.0, stdev) ** 2 / n + of_training)),
+        normal_p(math.log(stdev) / error),
+    ]
 
 
 def _text(name: str, counts: Mapping[str, int], missing: int, tally: CategoryTally) -> FeatureDrift:

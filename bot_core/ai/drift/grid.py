@@ -34,10 +34,13 @@ class Grid:
             edges: Ascending, all different, at least one, finite.
             inner: Where most values are to be expected; cells are fine there. Default: between the outermost edges.
         """
+        import numpy as np
+
         self.edges = edges + 0.0  # -0.0 and 0.0 are one value, and have two patterns of bits
         low, high = (float(edges[0]), float(edges[-1])) if inner is None else inner
-        self._map = _best_map(self.edges, low, high)
-        self._prepare()
+        with np.errstate(over="ignore"):
+            self._map = _best_map(self.edges, low, high)
+            self._prepare()
 
     def count(self, values: "NDArray[np.float64]") -> "tuple[NDArray[np.int64], int]":
         """Count values.
