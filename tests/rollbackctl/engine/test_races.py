@@ -27,22 +27,24 @@ def stranger(request: pytest.FixtureRequest, site: Site, monkeypatch: pytest.Mon
     """Called with a number, somebody makes the interval longer in so many of the next moves."""
     real, left = RetrainingSchedule.move, [0]
 
-    def longer(found: ScheduleState | None) -> ScheduleState:
-        assert found is not None
-        return replace(found, interval_s=found.interval_s + 1)
-
     def move(self: RetrainingSchedule, name: str, before: State | None, after: State | None) -> None:
         acts = [lambda: real(self, name, before, after)]
         if left[0]:
             left[0] -= 1
-            acts.insert(
-                request.param != "before the move", lambda: change_schedule(site.root / SCHEDULE, longer, now=NOW)
-            )
+            acts.insert(request.param != "before the move", lambda: lengthen(site))
         for act in acts:
             act()
 
     monkeypatch.setattr(RetrainingSchedule, "move", move)
     return lambda times: left.__setitem__(0, times)
+
+
+def lengthen(site: Site) -> None:
+    def longer(found: ScheduleState | None) -> ScheduleState:
+        assert found is not None
+        return replace(found, interval_s=found.interval_s + 1)
+
+    change_schedule(site.root / SCHEDULE, longer, now=NOW)
 
 
 def pause(site: Site) -> tuple[str, float]:
@@ -98,3 +100,15 @@ def test_a_run_that_is_closed_after_it_leaves_no_pause_that_nobody_ends(stranger
     assert site.apply().code == 0
     assert pause(site) == (reason, interval + 1)
     assert site("plan", PLAN, "--detailed-exitcode").code == 0
+
+
+def test_a_run_that_takes_a_hold_over_does_not_overwrite_what_was_changed_beneath_it(site: Site) -> None:
+    site.ok(*HOLD)
+    site.interrupted(1)
+    (_, interval) = pause(site)
+
+    lengthen(site)
+    stopped = site.apply()
+
+    assert (stopped.code, "retraining_schedule" in stopped.err) == (5, True)
+    assert pause(site)[1] == interval + 1
