@@ -212,7 +212,7 @@ def test_the_runbooks_probe_is_refused_for_a_target_without_its_features(operato
 
     assert refused.code == 8
     assert "spec.checks.probe.features.volume_ratio (the runbook's): v9 has no such feature" in refused.err
-    assert "its features: atr_pct, momentum; name some of them in spec.checks.probe.features" in refused.err
+    assert "its features: atr_pct, momentum; name some in spec.checks.probe.features" in refused.err
 
 
 def without_volume_ratio(world: dict[str, Any]) -> dict[str, Any]:

@@ -226,10 +226,8 @@ def test_a_change_while_the_plan_is_shown_is_named(site: Site) -> None:
     with pytest.raises(StalePlanError) as refused:
         start(session, spec, shown, saved=False)
 
-    assert (
-        names(refused.value.problem, ["model_alias/active", MANIFEST, "planned version v10", "found   version v7"])
-        == []
-    )
+    told = "\n".join(map(str, refused.value.problems))
+    assert names(told, ["model_alias/active", MANIFEST, "planned version v10", "found   version v7"]) == []
 
 
 @dataclass

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollbackctl.render.escape import clip, code, fenced, markdown, plain
+from rollbackctl.core.plain import plain
+from rollbackctl.render.escape import clip, code, fenced, markdown
 from tests.hostile import NAMES
 
 texts = (

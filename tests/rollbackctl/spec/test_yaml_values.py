@@ -190,7 +190,9 @@ def test_the_greatest_depth_is_read_and_one_level_more_is_refused() -> None:
     deep = b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
 
     assert len(str(values(deep))) == 2 * MAX_DEPTH
-    assert problems(b"\n[" + deep + b"]") == [f"p.yaml:2:{MAX_DEPTH + 1}: not YAML: nested deeper than {MAX_DEPTH} levels"]
+    assert problems(b"\n[" + deep + b"]") == [
+        f"p.yaml:2:{MAX_DEPTH + 1}: not YAML: nested deeper than {MAX_DEPTH} levels"
+    ]
     assert problems(b"[" * 200_000) == [f"p.yaml:1:{MAX_DEPTH + 1}: not YAML: nested deeper than {MAX_DEPTH} levels"]
 
 
