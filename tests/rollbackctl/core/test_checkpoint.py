@@ -151,6 +151,8 @@ def test_only_a_check_that_failed_condemns_the_target(results: list[str], has_co
     ("line", "fault"),
     [
         (("check", {"check": "probe"}), r"^entry 2 \(check\) lacks a field.*result"),
+        (("check", {"check": "probe"}), "^entry 2 .* of another sort: result, summary$"),
+        (("phase", {"phase": "later", "verdicts": []}), r"^entry 2 \(phase\) lacks a field: 'later' is not a valid"),
         (("done", {"step": "s1"}), "^entry 2 says that step s1 is done, which has not begun$"),
     ],
 )
@@ -359,6 +361,43 @@ def test_when_all_holders_have_let_go_nothing_is_held(order: tuple[str, ...]) ->
     assert joined(*(("e1", run) for run in order)) == ()
 
 
+def test_a_hold_that_has_ended_ends_once_more_without_harm() -> None:
+    assert joined(("e1", "h1"), ("e1", "h2"), ("e1", "h1")) == ()
+
+
+def test_a_run_that_takes_a_hold_over_keeps_those_who_joined_it() -> None:
+    (before,) = joined()
+    takes_over = record("r3", call(4), *move("s1", "hold", SERVING, "held, again"), put_back={SERVING: "base"})
+
+    (hold,) = holds_in_force(
+        [
+            record("h1", call(1), *move("s1", "hold", SERVING, "held"), put_back={SERVING: "base"}, operation="hold"),
+            record("h2", call(2, "bert"), put_back={}, operation="hold", incident="INC-2", joins=(SERVING,)),
+            takes_over,
+        ]
+    )
+
+    assert hold.run == "r3"
+    assert hold.others == before.others
+
+
+def test_a_hold_that_took_an_earlier_hold_for_what_was_there_puts_back_what_was_beneath_both() -> None:
+    earlier = record("r1", call(1), *move("s1", "hold", SERVING, "held"), put_back={SERVING: "base"})
+    later = record("h2", call(2), *move("s1", "hold", SERVING, "held, again"), put_back={SERVING: "held"})
+
+    (hold,) = holds_in_force([earlier, later])
+
+    assert (hold.base, hold.held) == ("base", "held, again")
+
+
+def test_runs_that_claim_the_same_call_count_in_the_order_in_which_they_are_read() -> None:
+    one = record("r1", call(1), *move("s1", "hold", SERVING, "held"), put_back={SERVING: "base"})
+    other = record("r2", call(1), *move("s1", "hold", SERVING, "held, again"), put_back={SERVING: "base"})
+
+    assert [hold.run for hold in holds_in_force([one, other])] == ["r2"]
+    assert [hold.run for hold in holds_in_force([other, one])] == ["r1"]
+
+
 def test_a_hold_that_finds_nothing_held_joins_nothing() -> None:
     assert holds_in_force([record("h2", call(1), put_back={}, operation="hold", joins=(SERVING,))]) == ()
 
@@ -460,6 +499,12 @@ def test_beneath_a_hold_is_what_it_changed_and_what_others_changed_since(
     now: Box | None, held: Box | None, base: Box | None, expected: Box | None
 ) -> None:
     assert beneath(now, held, base) == expected
+
+
+def test_where_nothing_of_a_hold_is_left_the_state_is_returned_itself() -> None:
+    now = Box(text="other", number=7)
+
+    assert beneath(now, HELD, BASE) is now
 
 
 @given(boxes(), boxes(), boxes())
