@@ -8,6 +8,7 @@ distribution function there. No bin is empty in training. Of a feature with few 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,9 @@ from bot_core.ai.model_state import finite, mapping_at, numbers_at, sequence_at,
 from bot_core.foundation.atomic_file import make_folder, write_atomic
 from bot_core.foundation.digest import canonical_json, sha256_hex
 from bot_core.foundation.errors import BotCoreError, FileFormatError, IntegrityError
-from bot_core.foundation.frozen import frozen
+from bot_core.foundation.frozen import frozen, replace
 from bot_core.foundation.safe_file import read_inside
-from bot_core.foundation.strict_json import parse_object
+from bot_core.foundation.strict_json import JsonValue, parse_object
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 BASELINE_FOLDER = "baselines"
 MAX_CATEGORIES = 1000
+_MAX_SEGMENTS = 50
 _FEW = 256  # different values
 _SQUARABLE = (1e-140, 1e140)
 _VERSION = 1
@@ -78,14 +80,24 @@ class Baseline:
 
     Attributes:
         rows: How many training rows there were.
+        segments: The features by column of categories and value, counted between the edges of the whole; extremes,
+            mean, deviation and distinct are the whole's. Of a column with more than 50 values there are none.
     """
 
     rows: int
     features: Mapping[str, FeatureBaseline]
     categories: Mapping[str, CategoryBaseline]
+    segments: Mapping[str, Mapping[str, Mapping[str, FeatureBaseline]]] = field(default_factory=dict)
 
     def encode(self) -> bytes:
         """The file's bytes: equal baselines give equal bytes."""
+        segments: dict[str, JsonValue] = {
+            column: {
+                value: {name: [list(item.counts), item.missing] for name, item in features.items()}
+                for value, features in parts.items()
+            }
+            for column, parts in self.segments.items()
+        }
         return canonical_json(
             {
                 "version": _VERSION,
@@ -108,6 +120,7 @@ class Baseline:
                     name: {"counts": dict(item.counts), "missing": item.missing}
                     for name, item in self.categories.items()
                 },
+                **({"segments": segments} if segments else {}),
             }
         )
 
@@ -123,13 +136,16 @@ def make_baseline(dataset: "FeatureTable") -> Baseline:
     Raises:
         BotCoreError: A feature has no value, or a column of categories more than 1000 different ones.
     """
-    return Baseline(
-        rows=dataset.rows,
-        features={
-            name: _measure(name, column) for name, column in zip(dataset.feature_names, dataset.matrix.T, strict=True)
-        },
-        categories={name: _count(name, values) for name, values in dataset.categories.items()},
-    )
+    features = {
+        name: _measure(name, column) for name, column in zip(dataset.feature_names, dataset.matrix.T, strict=True)
+    }
+    categories = {name: _count(name, values) for name, values in dataset.categories.items()}
+    segments = {
+        name: _parts(dataset, name, features)
+        for name, category in categories.items()
+        if len(category.counts) <= _MAX_SEGMENTS
+    }
+    return Baseline(dataset.rows, features, categories, segments)
 
 
 def save_baseline(folder: Path, baseline: Baseline) -> Path:
@@ -205,6 +221,32 @@ def _measure(name: str, column: "NDArray[np.float64]") -> FeatureBaseline:
     )
 
 
+def _parts(
+    dataset: "FeatureTable", column: str, features: Mapping[str, FeatureBaseline]
+) -> dict[str, dict[str, FeatureBaseline]]:
+    """The features of the rows of each value of a column of categories."""
+    import numpy as np
+
+    values = np.array([value if value is not None else "" for value in dataset.categories[column]])
+    is_there = np.array([value is not None for value in dataset.categories[column]])
+    parts: dict[str, dict[str, FeatureBaseline]] = {}
+    for value in sorted({*values[is_there].tolist()}):
+        rows = is_there & (values == value)
+        parts[value] = {
+            name: _part(features[name], dataset.matrix[rows, place]) for place, name in enumerate(dataset.feature_names)
+        }
+    return parts
+
+
+def _part(whole_feature: FeatureBaseline, column: "NDArray[np.float64]") -> FeatureBaseline:
+    import numpy as np
+
+    values = np.sort(column[~np.isnan(column)])
+    below = np.searchsorted(values, whole_feature.edges, side="right")
+    counts = np.diff(below, prepend=0, append=len(values)).tolist()
+    return replace(whole_feature, counts=tuple(counts), n=len(values), missing=len(column) - len(values))
+
+
 def _mean_and_stdev(values: "NDArray[np.float64]") -> tuple[float, float]:
     """Of ascending values, at least one; exact for a constant, and no square runs over or vanishes."""
     if values[0] == values[-1]:
@@ -228,16 +270,44 @@ def _parse(raw: Mapping[str, object]) -> Baseline:
     rows = whole(raw.get("rows"), "rows", 1, None)
     features = mapping_at(raw, "features", "the baseline")
     categories = mapping_at(raw, "categories", "the baseline")
+    read = {name: _parse_feature(mapping_at(features, name, "features"), f"features.{name}", rows) for name in features}
+    segments = mapping_at(raw, "segments", "the baseline") if "segments" in raw else {}
     return Baseline(
         rows=rows,
-        features={
-            name: _parse_feature(mapping_at(features, name, "features"), f"features.{name}", rows) for name in features
-        },
+        features=read,
         categories={
             name: _parse_category(mapping_at(categories, name, "categories"), f"categories.{name}", rows)
             for name in categories
         },
+        segments={
+            name: _parse_parts(mapping_at(segments, name, "segments"), f"segments.{name}", read) for name in segments
+        },
     )
+
+
+def _parse_parts(
+    raw: Mapping[str, object], place: str, features: Mapping[str, FeatureBaseline]
+) -> dict[str, dict[str, FeatureBaseline]]:
+    return {
+        value: {
+            name: _parse_part(mapping_at(raw, value, place), name, f"{place}.{value}", item)
+            for name, item in features.items()
+        }
+        for value in raw
+    }
+
+
+def _parse_part(raw: Mapping[str, object], name: str, place: str, item: FeatureBaseline) -> FeatureBaseline:
+    place = f"{place}.{name}"
+    found = sequence_at(raw, name, place)
+    counted = found[0] if len(found) == 2 else None
+    if not isinstance(counted, list) or len(counted) != len(item.counts):
+        raise FileFormatError(f"{place} is not {len(item.counts)} counts and the number of missing values")
+    counts = tuple(
+        whole(value, f"{place}[0][{number}]", 0, most)
+        for number, (value, most) in enumerate(zip(counted, item.counts, strict=True))
+    )
+    return replace(item, counts=counts, n=sum(counts), missing=whole(found[1], f"{place}[1]", 0, item.missing))
 
 
 def _parse_feature(raw: Mapping[str, object], place: str, rows: int) -> FeatureBaseline:

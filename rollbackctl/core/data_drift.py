@@ -1,5 +1,6 @@
 """Data drift as observed and judged: each version's training rows against the window of production rows of now."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -52,12 +53,16 @@ class MovedFeature(Fact):
 
 
 class MovedSegment(Fact):
-    """The feature that has moved furthest among the rows of one segment."""
+    """The feature that has moved furthest among the rows of one segment.
+
+    `own` says whether they were held against the training rows of the same segment, not against all of them.
+    """
 
     segment: str
     value: str
     rows: int
     worst: MovedFeature | None = None
+    own: bool = False
 
 
 class VersionDrift(Fact):
@@ -174,13 +179,20 @@ def reach(found: VersionDrift, limits: Limits) -> float:
     """How much of its limit the worst measure of a version has used; 1 is at the limit."""
     return max(
         (
-            item.measures[name] / limit
+            _share(name, item.measures[name], limit)
             for item in found.features
             for name, limit in limits.measures.items()
-            if limit > 0 and name in item.measures
+            if name in item.measures
         ),
         default=0.0,
     )
+
+
+def _share(name: str, value: float, limit: float) -> float:
+    """How much of a limit is used; a ratio of 1 uses none of it."""
+    if name == "stdev_ratio":
+        return math.log(value) / math.log(limit) if limit > 1 and value > 0 else math.inf
+    return value / limit
 
 
 def pin(

@@ -156,9 +156,9 @@ def _version(version: str, known: Known, edge_set: EdgeSet, scanned: Scanned) ->
         approximate=profile.is_approximate,
         features=tuple(map(_feature, found)),
         segments=tuple(
-            MovedSegment(segment=column, value=value, rows=rows, worst=_worst(features))
+            MovedSegment(segment=column, value=value, rows=part.rows, worst=_worst(part.features), own=part.is_own)
             for column, values in parts.items()
-            for value, (rows, features) in values.items()
+            for value, part in values.items()
         ),
         inputs=dict(known.files),
         problem=_absent(profile, scanned),

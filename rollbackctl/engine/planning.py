@@ -59,7 +59,9 @@ class Planner:
         desired = collect_desired(self.registry, kinds, spec, facts)
         base = self.base_world(desired, observation, spec.metadata.incident)
         changes = make_changes(desired, base)
-        held = any(hold.incident in (None, spec.metadata.incident) for hold in observation.holds)
+        own = (None, spec.metadata.incident)
+        # What the plan does not move is no reason to begin again: no run of it would let go of that.
+        held = any(hold.incident in own and Address.parse(hold.address) in base for hold in observation.holds)
         settled = is_settled(changes) and not held
         plan = Plan(
             name=spec.metadata.name,

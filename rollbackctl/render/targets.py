@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from rollbackctl.core.data_drift import MEASURES, WindowFact, headline
+from rollbackctl.core.data_drift import MEASURES, MovedSegment, WindowFact, headline
 from rollbackctl.core.plain import plain
 from rollbackctl.core.ranking import Ranked, Ranking
 from rollbackctl.render.escape import markdown
@@ -72,14 +72,16 @@ def _indented(row: Ranked, width: int) -> Iterator[str]:
     about = [*row.reasons]
     if row.measured is not None and row.measured.source:
         about.append(f"measured against the {row.measured.source}")
-    parts = [
-        f"{part.segment} {part.value} {part.worst.feature} {headline(part.worst)} ({part.rows:,} rows)"
-        for part in row.worst_segments
-        if part.worst is not None
-    ]
+    parts = [_segment(part) for part in row.worst_segments]
     about += [f"furthest by segment: {', '.join(parts)}"] if parts else []
     for number, line in enumerate(about):
         yield f"  {plain(row.version) if not number else '':<{width}}   {plain(line)}"
+
+
+def _segment(part: MovedSegment) -> str:
+    worst = f"{part.worst.feature} {headline(part.worst)}" if part.worst is not None else "not measured"
+    against = "" if part.own else ", against all of training"
+    return f"{part.segment} {part.value} {worst} ({part.rows:,} rows{against})"
 
 
 def _cell(text: str) -> str:

@@ -123,15 +123,36 @@ def assess(profile: Profile, edge_set: EdgeSet, tally: Tally) -> tuple[FeatureDr
     return tuple(sorted(settled, key=lambda item: (-item.effect, item.feature)))
 
 
-def assess_segments(
-    profile: Profile, edge_set: EdgeSet, tally: Tally
-) -> dict[str, dict[str, tuple[int, tuple[FeatureDrift, ...]]]]:
-    """As `assess`, with the rows, for each value of each segment, held against all training rows."""
-    numbers = replace(profile, categories={})
+@frozen
+class SegmentDrift:
+    """As `assess`, for the rows of one value of a segment.
+
+    Attributes:
+        is_own: Whether they are held against the training rows of the same value; else, where nothing is known of
+            those, against all training rows, from which a segment may differ without any drift.
+    """
+
+    rows: int
+    features: tuple[FeatureDrift, ...]
+    is_own: bool
+
+
+def assess_segments(profile: Profile, edge_set: EdgeSet, tally: Tally) -> dict[str, dict[str, SegmentDrift]]:
+    """Hold the rows of each value of each segment against one model."""
     return {
-        column: {value: (part.rows, assess(numbers, edge_set, part)) for value, part in parts.items()}
+        column: {
+            value: _segment(profile, profile.segments.get(column, {}).get(value, {}), edge_set, part)
+            for value, part in parts.items()
+        }
         for column, parts in tally.segments.items()
     }
+
+
+def _segment(profile: Profile, known: Mapping[str, FeatureBaseline], edge_set: EdgeSet, part: Tally) -> SegmentDrift:
+    own = {name: feature for name, feature in known.items() if feature.n}
+    features = own or profile.features
+    found = assess(replace(profile, features=features, categories={}), edge_set, part)
+    return SegmentDrift(part.rows, found, bool(own))
 
 
 def collapsed_tally(edge_set: EdgeSet, tally: Tally, name: str, feature: FeatureBaseline | Moments) -> FeatureTally:

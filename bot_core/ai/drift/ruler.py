@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from bot_core.ai.baseline import Baseline, FeatureBaseline
@@ -43,12 +44,14 @@ class Profile:
         features: A `FeatureBaseline`, or `Moments` where there is no better, by feature.
         categories: How often each value was there, and how many were missing, by column of text.
         source: Where this comes from, in words.
+        segments: The features by column of text and value, where they are known.
     """
 
     rows: int | None
     features: Mapping[str, FeatureBaseline | Moments]
     categories: Mapping[str, tuple[Mapping[str, int], int]]
     source: str
+    segments: Mapping[str, Mapping[str, Mapping[str, FeatureBaseline]]] = field(default_factory=dict)
 
     @property
     def is_approximate(self) -> bool:
@@ -59,7 +62,7 @@ class Profile:
     def of_baseline(cls, baseline: Baseline, source: str) -> "Profile":
         """The profile in a baseline."""
         categories = {name: (item.counts, item.missing) for name, item in baseline.categories.items()}
-        return cls(baseline.rows, baseline.features, categories, source)
+        return cls(baseline.rows, baseline.features, categories, source, baseline.segments)
 
 
 def edges_of(feature: FeatureBaseline | Moments) -> "NDArray[np.float64]":

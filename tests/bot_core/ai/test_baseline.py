@@ -137,3 +137,58 @@ def test_a_file_that_is_no_baseline_is_refused_with_its_place(
     with pytest.raises(FileFormatError, match=problem) as caught:
         load_baseline(file, sha256_hex(file.read_bytes()))
     assert caught.value.path == str(file)
+
+
+def test_each_value_of_a_category_is_counted_between_the_edges_of_the_whole() -> None:
+    values = np.array([[1.0], [2.0], [3.0], [np.nan], [5.0]])
+
+    baseline = make_baseline(table(values, symbol=["A", "B", "A", "B", None]))
+
+    whole, parts = baseline.features["f0"], baseline.segments["symbol"]
+    assert (whole.edges, whole.counts) == ((1.0, 2.0, 3.0), (1, 1, 1, 1))
+    assert {value: (part["f0"].counts, part["f0"].n, part["f0"].missing) for value, part in parts.items()} == {
+        "A": ((1, 0, 1, 0), 2, 0),
+        "B": ((0, 1, 0, 0), 1, 1),
+    }
+    assert (parts["A"]["f0"].edges, parts["A"]["f0"].maximum) == (whole.edges, whole.maximum)
+
+
+def test_segments_are_read_back_as_they_were(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(500, 2))
+    baseline = make_baseline(table(values, symbol=["ABC"[number % 3] for number in range(500)]))
+
+    path = save_baseline(tmp_path, baseline)
+
+    assert load_baseline(path, baseline.sha256) == baseline
+
+
+def test_a_column_of_more_than_fifty_values_has_no_segments() -> None:
+    values = np.arange(51.0).reshape(-1, 1)
+
+    baseline = make_baseline(table(values, id=[str(number) for number in range(51)]))
+
+    assert baseline.segments == {}
+    assert b"segments" not in baseline.encode()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        [[1, 0, 1, 0]],
+        [[1, 0, 1], 0],
+        [[1, 0, 1, -1], 0],
+        [[2, 0, 1, 0], 0],
+        [[1, 0, 1, 0], 2],
+        [{"1": 0}, 0],
+        [[1, 0, 1, 0.5], 0],
+    ],
+)
+def test_counts_of_a_segment_that_cannot_be_a_part_of_the_whole_are_refused(tmp_path: Path, part: Any) -> None:
+    values = np.array([[1.0], [2.0], [3.0], [np.nan], [5.0]])
+    raw = json.loads(make_baseline(table(values, symbol=["A", "B", "A", "B", None])).encode())
+    raw["segments"]["symbol"]["A"]["f0"] = part
+    data = json.dumps(raw).encode()
+    (tmp_path / "b.json").write_bytes(data)
+
+    with pytest.raises(FileFormatError, match=r"b\.json: segments\.symbol\.A\.f0"):
+        load_baseline(tmp_path / "b.json", sha256_hex(data))

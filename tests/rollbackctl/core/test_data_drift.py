@@ -25,7 +25,7 @@ def test_a_version_below_every_limit_is_within() -> None:
 
     found = find(fact, "v9", LIMITS)
 
-    assert (found.answer, found.reasons) == ("within", ("momentum PSI 0.25",))
+    assert (found.answer, found.reasons) == ("within", ("momentum PSI 0.250",))
 
 
 def test_a_measure_at_its_limit_is_beyond_and_every_one_is_named() -> None:
@@ -35,9 +35,9 @@ def test_a_measure_at_its_limit_is_beyond_and_every_one_is_named() -> None:
 
     assert found.answer == "beyond"
     assert found.reasons == (
-        "PSI of momentum is 0.25, limit 0.25",
-        "missing of momentum is 0.40, limit 0.1",
-        "PSI of rsi is 0.30, limit 0.25",
+        "PSI of momentum is 0.250, limit 0.25",
+        "missing of momentum is 0.400, limit 0.1",
+        "PSI of rsi is 0.300, limit 0.25",
     )
 
 
@@ -84,15 +84,15 @@ def test_versions_are_ranked_by_how_much_of_a_limit_they_have_used() -> None:
 def test_of_many_drifted_features_three_are_named_and_the_rest_counted() -> None:
     version = measured("v9", *(feature(f"f{number}", psi=0.5 - number / 100) for number in range(5)))
 
-    assert worst_words(version) == "f0 PSI 0.50, f1 PSI 0.49, f2 PSI 0.48 and 2 more"
+    assert worst_words(version) == "f0 PSI 0.500, f1 PSI 0.490, f2 PSI 0.480 and 2 more"
 
 
 @pytest.mark.parametrize(
     ("measures", "said"),
     [
-        ({"psi": 0.5, "mean_shift": 1.0}, "PSI 0.50"),
-        ({"mean_shift": 1.0, "missing": 0.1}, "mean shift 1.00"),
-        ({"missing": 1.0}, "missing 1.00"),
+        ({"psi": 0.5, "mean_shift": 1.0}, "PSI 0.500"),
+        ({"mean_shift": 1.0, "missing": 0.1}, "mean shift 1.000"),
+        ({"missing": 1.0}, "missing 1.000"),
         ({}, "not measured"),
     ],
 )

@@ -39,7 +39,7 @@ BEYOND = measured("v9", moved(psi=0.3))
 def test_a_target_within_its_limits_passes_and_its_worst_feature_is_named() -> None:
     verdict = judge(measurement(WITHIN))
 
-    assert (verdict.answer, verdict.summary) == (Answer.PASS, "v9 within its limits: momentum PSI 0.01")
+    assert (verdict.answer, verdict.summary) == (Answer.PASS, "v9 within its limits: momentum PSI 0.010")
 
 
 def test_a_target_that_has_drifted_too_blocks_the_release() -> None:
@@ -47,7 +47,7 @@ def test_a_target_that_has_drifted_too_blocks_the_release() -> None:
 
     assert (verdict.answer, verdict.guards.value) == (Answer.BLOCK, "release")
     assert verdict.summary == "v9: has drifted too"
-    assert verdict.reasons == ("PSI of momentum is 0.30, limit 0.25",)
+    assert verdict.reasons == ("PSI of momentum is 0.300, limit 0.25",)
 
 
 def test_where_every_other_version_has_drifted_as_well_it_says_that_a_rollback_will_not_help() -> None:
@@ -65,7 +65,7 @@ def test_without_an_answer_it_blocks(fact) -> None:
 
 def test_the_plan_sets_limits() -> None:
     assert judge(measurement(BEYOND), limits={"psi": 0.5}).answer is Answer.PASS
-    assert judge(measurement(WITHIN), limits={"ks": 0.02}).reasons == ("KS of momentum is 0.02, limit 0.02",)
+    assert judge(measurement(WITHIN), limits={"ks": 0.02}).reasons == ("KS of momentum is 0.020, limit 0.02",)
     assert judge(measurement(WITHIN), min_rows=5001).answer is Answer.BLOCK
 
 
@@ -85,8 +85,8 @@ def test_last_stable_passes_over_what_has_drifted_and_says_so() -> None:
 
     assert facts.target.version == "v8"
     said = {item.version: (item.verdict, item.reasons) for item in facts.candidates}
-    assert said["v9"] == ("rejected", ("data drift: PSI of momentum is 0.30, limit 0.25",))
-    assert said["v8"][1][-1] == "data drift within the limits: momentum PSI 0.01"
+    assert said["v9"] == ("rejected", ("data drift: PSI of momentum is 0.300, limit 0.25",))
+    assert said["v8"][1][-1] == "data drift within the limits: momentum PSI 0.010"
 
 
 def test_last_stable_passes_over_what_cannot_be_told() -> None:
@@ -102,7 +102,7 @@ def test_a_named_target_stays_the_target_and_the_gate_says_no() -> None:
     facts = resolve(plan({"version": "v9"}), Policy(), observation(data_drift=measurement(BEYOND, measured("v8"))))
 
     assert facts.target.version == "v9"
-    assert facts.candidates[1].reasons[-1] == "data drift: PSI of momentum is 0.30, limit 0.25"
+    assert facts.candidates[1].reasons[-1] == "data drift: PSI of momentum is 0.300, limit 0.25"
 
 
 def test_when_every_version_has_drifted_a_rollback_will_not_help_and_what_is_left_is_named() -> None:
