@@ -84,12 +84,7 @@ class App:
             self._emit("diagnostic", "error", "\n".join([error.problem, *details]), {"hints": list(hints)})
         for line in (*usage.splitlines(), f"{error.label}: {error.problem}", *(f"  {line}" for line in details)):
             self.say(line)
-        self.lead_on(*hints)
-
-    def lead_on(self, *commands: str) -> None:
-        """Print what leads on, the next one first."""
-        for index, command in enumerate(commands):
-            self.say(f"{'     ' if index else 'next:'} {command}")
+        lead_on(self, *hints)
 
     def _named(self, hint: str) -> str:
         """Name the plan that the command was given, where a hint says PLAN."""
@@ -197,6 +192,12 @@ def _open_standard_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal of another alphabet must not cost the answer
+
+
+def lead_on(app: App, *commands: str) -> None:
+    """Print what leads on, the next one first."""
+    for index, command in enumerate(commands):
+        app.say(f"{'     ' if index else 'next:'} {command}")
 
 
 def with_environment(argv: list[str], environment: Mapping[str, str], commands: Container[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import click
 
-from rollbackctl.cli.app import App
+from rollbackctl.cli.app import App, lead_on
 from rollbackctl.cli.options import common
 
 _FORMATS = ("parquet", "csv", "journal")
@@ -34,5 +34,5 @@ def command(app: App, version: str, data: str, form: str | None, repository: str
     subject = subject_of(workspace.root, repository, version)
     baseline, path = make_afterwards(workspace.root, subject, window_of(window_at(data, form)))
     app.out(f"{plain(version)}: {len(baseline.features)} features in {baseline.rows:,} rows, named in {plain(path)}")
-    app.lead_on("rollbackctl targets PLAN")
+    lead_on(app, "rollbackctl targets PLAN")
     return 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from rollbackctl.cli.app import App
+from rollbackctl.cli.app import App, lead_on
 from rollbackctl.cli.options import common
 from rollbackctl.core.commands import quote
 from rollbackctl.core.errors import UsageError
@@ -40,5 +40,5 @@ def command(app: App, folder: Path, seed: int) -> int:
     (folder / MARK).write_text("Made by `rollbackctl demo`, which may replace this folder.\n")
     plan = build(folder, app.clock(), app.say, seed=seed)
     app.out(f"{plain(str(folder))}: an incident to practise on")
-    app.lead_on(f"cd {quote(str(folder))} && rollbackctl plan {plan}")
+    lead_on(app, f"cd {quote(str(folder))} && rollbackctl plan {plan}")
     return 0

@@ -2,7 +2,7 @@
 
 import click
 
-from rollbackctl.cli.app import App
+from rollbackctl.cli.app import App, lead_on
 from rollbackctl.cli.options import common
 from rollbackctl.core.commands import quote
 
@@ -37,5 +37,5 @@ def command(app: App, plan: str, version: str | None, dry_run: bool) -> int:
     if not dry_run:
         path = write_report(workspace.root, subject.version, measured, limits, workspace.clock())
         app.out(f"written to {plain(path)}")
-    app.lead_on(f"rollbackctl targets {quote(plan)}")
+    lead_on(app, f"rollbackctl targets {quote(plan)}")
     return 0

@@ -2,7 +2,7 @@
 
 import click
 
-from rollbackctl.cli.app import App
+from rollbackctl.cli.app import App, lead_on
 from rollbackctl.cli.options import common
 from rollbackctl.core.commands import quote
 
@@ -23,5 +23,5 @@ def command(app: App, plan: str) -> int:
     app.out(f"{plain(path)} is {plain(target.version)} (sha256 {target.sha256})")
     if refusal := refusal_by_hand(session.workspace.root):
         app.say(f"note: ensure_compliance_sign_offs, which the runbook calls by hand, refuses as yet: {refusal}")
-    app.lead_on(f"go on with step 4 of the runbook, or: rollbackctl apply {quote(plan)}")
+    lead_on(app, f"go on with step 4 of the runbook, or: rollbackctl apply {quote(plan)}")
     return 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from rollbackctl.cli.app import App
+from rollbackctl.cli.app import App, lead_on
 from rollbackctl.cli.options import common
 from rollbackctl.core.commands import quote
 from rollbackctl.core.errors import UsageError
@@ -48,5 +48,5 @@ def command(app: App, incident: str | None, out: str | None) -> int:
     make_folder(path.absolute().parent)
     write_atomic(path.absolute(), _STARTER.format(name=name, incident=incident).encode())
     app.out(f"wrote {plain(shown)}")
-    app.lead_on(f"rollbackctl plan {quote(shown)}")
+    lead_on(app, f"rollbackctl plan {quote(shown)}")
     return 0

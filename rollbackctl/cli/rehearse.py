@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rollbackctl.cli.app import App, shown_path
+from rollbackctl.cli.app import App, lead_on, shown_path
 from rollbackctl.cli.options import common
 from rollbackctl.cli.signals import stopping_on_signals
 from rollbackctl.core.commands import quote
@@ -52,5 +52,5 @@ def command(app: App, plan: str) -> int:
             f"to stop a bad model meanwhile: rollbackctl hold\n{look}",
         )
     if rehearsal.document.has_changes:
-        app.lead_on(f"rollbackctl apply {quoted}")
+        lead_on(app, f"rollbackctl apply {quoted}")
     return 0

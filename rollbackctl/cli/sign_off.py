@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollbackctl.cli.app import App
+from rollbackctl.cli.app import App, lead_on
 from rollbackctl.cli.options import common
 from rollbackctl.core.commands import quote, sign_off_commands
 from rollbackctl.core.errors import UsageError
@@ -50,7 +50,7 @@ def command(
 
     for path in paths:
         app.out(f"{plain(path)}   {plain(role.lower())} {status} by {plain(by)} (unverified)")
-    app.lead_on(*_next(app, session, plan))
+    lead_on(app, *_next(app, session, plan))
     return 0
 
 

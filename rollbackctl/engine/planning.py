@@ -36,11 +36,7 @@ class Planner:
     policy: Policy
 
     def make(
-        self,
-        spec: Spec,
-        observation: Observation,
-        timestamp: str,
-        earlier: Mapping[str, JsonValue] | None = None,
+        self, spec: Spec, observation: Observation, timestamp: str, earlier: Mapping[str, JsonValue] | None = None
     ) -> PlanDocument:
         """Make a plan, with every gate judged.
 
@@ -59,10 +55,7 @@ class Planner:
         desired = collect_desired(self.registry, kinds, spec, facts)
         base = self.base_world(desired, observation, spec.metadata.incident)
         changes = make_changes(desired, base)
-        own = (None, spec.metadata.incident)
-        # What the plan does not move is no reason to begin again: no run of it would let go of that.
-        held = any(hold.incident in own and Address.parse(hold.address) in base for hold in observation.holds)
-        settled = is_settled(changes) and not held
+        settled = is_settled(changes) and not _holds_any(base, observation, spec.metadata.incident)
         plan = Plan(
             name=spec.metadata.name,
             incident=spec.metadata.incident,
@@ -196,6 +189,12 @@ def _pure_binding(spec: Spec) -> Binding:
         raise RuntimeError("a kind touched the workspace while saying what it desires")
 
     return Binding(root=Path("/nonexistent"), spec=spec, fetch=refuse, now=refuse)
+
+
+def _holds_any(base: Container[Address], observation: Observation, incident: str | None) -> bool:
+    """Whether something that the plan moves is held for its incident: what it does not move, no run of it releases."""
+    holds = (hold for hold in observation.holds if hold.incident in (None, incident))
+    return any(Address.parse(hold.address) in base for hold in holds)
 
 
 def _hold_words(hold: HoldFact, incident: str | None, base: Container[Address]) -> str:

@@ -98,6 +98,22 @@ def test_a_hold_neither_changes_the_plan_nor_blocks_it_and_is_taken_over(operato
     assert "Held      nothing" in operator.call("status").out
 
 
+def test_a_held_resource_that_the_plan_does_not_move_begins_no_second_run(operator: Operator) -> None:
+    operator.edit("plans/inc.yaml", lambda text: text + "  autotrader: {maintenance: false}\n")
+    operator.call("hold", "--incident", "INC-2025-1117")
+    operator.roll_back()
+    runs = operator.call("runs").out
+
+    again = operator.call("apply", "plans/inc.yaml", "--yes")
+
+    assert again.code == 0
+    assert again.out.startswith("No changes.")
+    assert "it stays held until: rollbackctl hold --release --incident INC-2025-1117: maintenance/" in again.out
+    assert operator.call("runs").out == runs
+    assert operator.call("hold", "--release", "--incident", "INC-2025-1117").code == 0
+    assert "maintenance: false" in (operator.root / HELD_FILES[1]).read_text()
+
+
 def test_a_plan_saved_before_a_hold_is_not_stale_after_it(operator: Operator) -> None:
     operator.sign_all()
     operator.call("plan", "plans/inc.yaml", "--out", "plan.json")
