@@ -33,11 +33,16 @@ class Permitted:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """A permission of an engine for a name; may be entered again, also while it is held."""
+    """A permission of an engine for a name; may be entered again, also while it is held.
+
+    Attributes:
+        require_held: Called before what rests on the permission is written: LockBrokenError where it ended meanwhile.
+    """
 
     name: str | None
     enter: Callable[[str | None], Permitted]
     leave: Callable[..., None]
+    require_held: Callable[[], None]
 
     def __enter__(self) -> Permitted:
         """Share the lock and obey."""
@@ -79,7 +84,7 @@ class Engine:
             IntegrityError: The bytes kept are not those that were loaded.
             FileFormatError: `serving.json` is corrupt.
         """
-        return Permission(name, self._enter, self._lock.__exit__)
+        return Permission(name, self._enter, self._lock.__exit__, self._lock.require_held)
 
     def acknowledge(self) -> None:
         """Obey the state of now without a score: for an engine that has nothing to score."""

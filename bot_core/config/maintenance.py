@@ -64,6 +64,10 @@ class MaintenanceWatch:
         self._lock = SharedLock(_lock_path(config), timeout_s=_WAIT_S)
         self._is_on = WatchedFile(config.parent, config.name, _reader(config.name))
 
+    def require_held(self) -> None:
+        """See, within `off`, that nobody can have changed the flag meanwhile; LockBrokenError where somebody can."""
+        self._lock.require_held()
+
     @contextmanager
     def off(self) -> Iterator[None]:
         """Held while a decision is made: a share of the lock that a change of the flag takes alone.

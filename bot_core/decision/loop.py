@@ -13,12 +13,13 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from bot_core.ai.acknowledgement import forget_dead, this_engine
+from bot_core.ai.engine import Permitted
 from bot_core.ai.instant import utc_now
 from bot_core.ai.manager import AIManager
 from bot_core.config.maintenance import MaintenanceWatch
 from bot_core.decision.candidate_lines import MAX_LINE, Line, document_items, followed_lines, piped_lines
 from bot_core.decision.models import DecisionCandidate
-from bot_core.foundation.errors import BotCoreError, FileFormatError
+from bot_core.foundation.errors import BotCoreError, FileFormatError, LockBrokenError
 from bot_core.foundation.fields import Fields
 from bot_core.foundation.frozen import frozen
 from bot_core.foundation.strict_json import JsonValue, parse_object
@@ -113,18 +114,22 @@ class DecisionLoop:
             except (BotCoreError, OSError) as error:
                 self._record(SKIPPED, candidate, {**told, "reason": str(error)})
                 return
-            told |= {
-                "model_name": permitted.name,
-                "model_version": permitted.model.version,
-                "model_sha256": permitted.model.sha256,
-                "serving_generation": permitted.generation,
-            }
-            self._score(candidate, features, told)
+            self._score(candidate, features, told, permitted)
 
-    def _score(self, candidate: DecisionCandidate, features: Mapping[str, float], told: dict[str, object]) -> None:
+    def _score(
+        self, candidate: DecisionCandidate, features: Mapping[str, float], of: Mapping[str, object], by: Permitted
+    ) -> None:
+        model = by.model
+        told = {**of, "model_name": by.name, "model_version": model.version, "model_sha256": model.sha256}
+        told["serving_generation"] = by.generation
         begun = time.perf_counter()
         try:
             score = self._manager.score_decision_features(features, model_name=self._model_name)
+            self._permission.require_held()
+            self._maintenance.require_held()
+        except LockBrokenError as error:
+            self._record(SKIPPED, candidate, {**of, "reason": str(error)})
+            return
         except BotCoreError as error:
             self._record(REJECTED, candidate, {**told, "reason": str(error)})
             return

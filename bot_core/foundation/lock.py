@@ -44,7 +44,7 @@ class FileLock:
         descriptor = self._locked(shared=shared, timeout_s=max(timeout_s, _GRACE_S))
         try:
             self._exclusive = None if shared else descriptor
-            yield lambda: self._require_at_path(descriptor)
+            yield lambda: require_at(descriptor, self._path)
         finally:
             self._exclusive = None
             # Unlocked first: a child forked meanwhile shares the lock and would keep it.
@@ -103,13 +103,15 @@ class FileLock:
                 raise
             os.close(descriptor)
 
-    def _require_at_path(self, descriptor: int) -> None:
-        if not is_at(descriptor, self._path):
-            raise LockBrokenError(
-                f"somebody has deleted or replaced {self._path} while this process held it; nothing more was written",
-                hint="never delete a lock file: it dies with its holder; run the command again",
-                path=str(self._path),
-            )
+
+def require_at(descriptor: int, path: Path) -> None:
+    """LockBrokenError unless an open and locked file is still the one at a path."""
+    if not is_at(descriptor, path):
+        raise LockBrokenError(
+            f"somebody has deleted or replaced {path} while this process held it; nothing more was written",
+            hint="never delete a lock file: the lock dies with its holder; run the command again",
+            path=str(path),
+        )
 
 
 def is_at(descriptor: int, path: Path) -> bool:

@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 
 from bot_core.foundation.errors import LockTimeoutError
-from bot_core.foundation.lock import open_lock
+from bot_core.foundation.lock import is_at, open_lock, require_at
 
 # Longer than a waiting `FileLock` sleeps between two attempts: it finds the lock free before the sharers come back.
 _MAKE_WAY_S = 0.002
 _LOOK_AGAIN_S = 0.0002
+_ANOTHER = -1  # no file's time: it is looked at again before the lock is taken
 _SHARE = fcntl.LOCK_SH | fcntl.LOCK_NB
 
 
@@ -58,6 +59,18 @@ class SharedLock:
         if place.depth == 0 and place.pid == os.getpid():  # a child forked inside must not let go for its parent
             fcntl.flock(place.descriptor, fcntl.LOCK_UN)
 
+    def require_held(self) -> None:
+        """See that the share that is held still keeps others out; to be called before what rests on it is written.
+
+        Raises:
+            LockBrokenError: Somebody has deleted or replaced the file meanwhile.
+        """
+        place = self._places.mine
+        if place.depth:
+            seen, place.seen = place.seen, _ANOTHER
+            require_at(place.descriptor, self._path)
+            place.seen = seen
+
     def _try(self, place: "_Place") -> float:
         """Take the lock where it is free and nobody waits for it; give how long to stay away, 0 when it is taken."""
         if place.descriptor < 0:
@@ -72,7 +85,7 @@ class SharedLock:
             return 0.0
         fcntl.flock(place.descriptor, fcntl.LOCK_UN)
         place.seen = status.st_mtime_ns
-        if not status.st_nlink:  # somebody has deleted it: the others lock a new one
+        if not is_at(place.descriptor, self._path):  # somebody has deleted or replaced it: the others lock another one
             place.close()
         return _MAKE_WAY_S
 

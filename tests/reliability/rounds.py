@@ -48,7 +48,7 @@ _LOCKED = re.compile(
     r"|pid (\d+) on (\S+), who has not begun a run yet)"
 )
 _OVERTAKEN = re.compile(
-    r"was ended meanwhile|is unfinished, begun by|the holds belong to run|somebody who has not begun"
+    r"was ended meanwhile|is unfinished, begun by|the holds belong to run|locked by somebody, who"
 )
 
 Act = Callable[[Site, str], Done]

@@ -4,10 +4,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot_core.ai.acknowledgement import read_acks
+from bot_core.ai.artifact import ModelScore
 from bot_core.ai.manager import AIManager
 from bot_core.ai.serving import change_serving, read_serving
 from bot_core.config.maintenance import MaintenanceWatch, change_maintenance
@@ -291,6 +293,31 @@ def test_a_candidate_that_is_skipped_in_maintenance_acknowledges_all_the_same(ro
 
     assert [event["status"] for event in kept.export()] == ["skipped", "skipped"]
     assert [ack.generation for ack in read_acks(root / "var/models")] == [2]
+
+
+@pytest.mark.parametrize("lock", ["var/models/.serving.lock", "config/.auto_trader.yaml.lock"])
+def test_a_decision_whose_lock_was_deleted_in_the_middle_is_not_recorded_as_one(
+    lock: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager, kept = AIManager(model_dir="var/models"), InMemoryTradingDecisionJournal()
+    watch = MaintenanceWatch(root / "config/auto_trader.yaml")
+    loop = DecisionLoop(manager, watch, kept, Labels("paper-trading", "paper-01", "balanced"))
+    score = manager.score_decision_features
+
+    def interrupted(*args: Any, **options: Any) -> ModelScore:
+        (root / lock).unlink()
+        return score(*args, **options)
+
+    monkeypatch.setattr(manager, "score_decision_features", interrupted)
+    loop.decide(Line(1, candidate().encode()))
+    monkeypatch.undo()
+    monkeypatch.chdir(root)
+    loop.decide(Line(2, candidate().encode()))
+
+    skipped, scored = kept.export()
+    assert (skipped["status"], scored["status"]) == ("skipped", "scored")
+    assert lock.rpartition("/")[2] in skipped["reason"]
+    assert "model_sha256" not in skipped
 
 
 def test_a_loop_that_begins_removes_what_dead_engines_of_this_host_said(root: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot_core.foundation.errors import LockTimeoutError, MissingFileError
+from bot_core.foundation.errors import LockBrokenError, LockTimeoutError, MissingFileError
 from bot_core.foundation.lock import FileLock
 from bot_core.foundation.shared_lock import SharedLock
 
@@ -145,6 +145,21 @@ def test_a_lock_file_that_was_deleted_is_made_again(path: Path) -> None:
     path.unlink()
 
     with shared:
+        assert not is_free(path)
+
+
+def test_a_lock_file_that_was_replaced_is_left_for_the_new_one(path: Path) -> None:
+    shared = SharedLock(path, timeout_s=1.0)
+    with shared:
+        shared.require_held()
+        path.rename(path.with_name("old"))
+        path.touch()
+        with pytest.raises(LockBrokenError, match="deleted or replaced"):
+            shared.require_held()
+        assert is_free(path)
+
+    with shared:
+        shared.require_held()
         assert not is_free(path)
 
 
