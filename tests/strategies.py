@@ -181,4 +181,6 @@ def documents() -> st.SearchStrategy[PlanDocument]:
         undo=some(st.tuples(texts, texts), max_size=2).map(tuple),
         diagnostics=some(texts, max_size=2).map(tuple),
         settled_by=st.none() | texts,
+        obstacles=some(texts, max_size=2).map(tuple),
+        continues=st.none() | texts,
     )

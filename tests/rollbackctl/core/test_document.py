@@ -80,9 +80,13 @@ def _edited(value: Any, draw: Callable[..., Any]) -> Any:
     return draw(json_values)
 
 
-@given(documents(), st.sampled_from(["", "resource_changes", "steps", "gates", "candidates", "undo"]))
-def test_unknown_keys_are_ignored_within_the_major_version(document: PlanDocument, where: str) -> None:
-    value = parsed(document) | {"format_version": "1.7"}
+@given(
+    documents(),
+    st.sampled_from(["", "resource_changes", "steps", "gates", "candidates", "undo"]),
+    st.sampled_from(["1.7", "1.7.2"]),
+)
+def test_unknown_keys_are_ignored_within_the_major_version(document: PlanDocument, where: str, version: str) -> None:
+    value = parsed(document) | {"format_version": version}
     for item in value[where] if where else [value]:
         item["later"] = {"a": 1}
 
@@ -128,6 +132,11 @@ def edit(value: Any, *place: str | int, to: object) -> Any:
         (("steps", 0, "after", "is_on"), False, "does not have the id it states"),
         (("steps", 0, "phase"), "release", "does not have the id it states"),
         (("steps", 0, "after", "new"), 1, "Extra inputs are not permitted"),
+        (
+            ("steps", 0, "index"),
+            "1",
+            r"^a field is missing or wrong: steps\.0\.index: Input should be a valid integer$",
+        ),
         (("steps", 0, "address"), "rocket/x", "there is no resource kind rocket"),
         (("steps", 0, "address"), "flag", "'flag' is not kind/name"),
         (("resource_changes", 0, "after", "text"), "v11", "it was edited, or another version"),
@@ -142,12 +151,30 @@ def edit(value: Any, *place: str | int, to: object) -> Any:
         (("expires_after",), "PT999H", "it was edited, or another version"),
         (("facts",), {"target": "v8"}, "it was edited, or another version"),
         (("operation",), "undo", "it was edited, or another version"),
-        (("id",), "0" * 64, "it was edited, or another version"),
+        (("id",), "0" * 64, "^its content .* id it states: it was edited, or another version of this tool wrote it$"),
     ],
 )
 def test_an_edit_is_refused_and_named(place: tuple[str | int, ...], to: object, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         read_document(edit(parsed(sample()), *place, to=to), STATES)
+
+
+def test_a_step_without_one_of_its_states_is_refused_by_the_name_of_that() -> None:
+    value = parsed(sample())
+    del value["steps"][0]["before"]
+
+    with pytest.raises(ValueError, match="^a field is missing or wrong: 'before'$"):
+        read_document(value, STATES)
+
+
+def test_a_step_as_json_tells_its_id_and_what_it_does() -> None:
+    document = sample()
+
+    assert [(step["index"], step["id"], step["action"], step["note"]) for step in parsed(document)["steps"]] == [
+        (1, document.plan.steps[0].id, "update", ""),
+        (2, document.plan.steps[1].id, "update", ""),
+        (3, document.plan.steps[2].id, "update", "a note"),
+    ]
 
 
 def test_what_is_only_shown_has_no_part_in_the_id() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from rollbackctl.core.errors import Problem, RollbackError
+from rollbackctl.core.errors import GateBlockedError, Problem, RollbackError
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,24 @@ def test_the_exit_codes_are_those_of_the_interface() -> None:
         "InterruptedRunError": 130,
     }
     assert RollbackError.exit_code == 1
+
+
+def test_an_error_carries_what_is_wrong_what_to_do_next_and_each_thing_to_say_of_it() -> None:
+    plain = RollbackError("gone", hint="look", problems=(Problem("bad"),))
+    gate = GateBlockedError("gone", hint="look", problems=(Problem("bad"),), waits_for={"risk": 2}, only_waits=True)
+
+    for error in (plain, gate):
+        assert (str(error), error.problem, error.hint, error.problems) == ("gone", "gone", "look", (Problem("bad"),))
+    assert gate.waits_for == {"risk": 2}
+
+
+def test_an_error_has_no_hint_and_nothing_more_to_say_unless_it_is_given() -> None:
+    for error in (RollbackError("gone"), GateBlockedError("gone")):
+        assert (error.hint, error.problems) == ("", ())
+    assert GateBlockedError("gone").waits_for == {}
+
+
+def test_only_a_gate_that_just_waits_is_called_no_error() -> None:
+    assert RollbackError("gone").label == "error"
+    assert GateBlockedError("gone").label == "error"
+    assert GateBlockedError("gone", only_waits=True).label == "waiting"
