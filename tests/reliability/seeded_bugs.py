@@ -112,7 +112,7 @@ def tried(tests: Iterable[str], copy: Path) -> Verdicts:
     """Run tests of `make test` on a copy, in a process of their own."""
     report = copy.parent / "verdicts.json"
     report.unlink(missing_ok=True)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST_"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST_"))}
     environment |= {"PYTHONPATH": os.fspath(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-P", "-m", "pytest", "-q", "--tb=short", "-m", "not reliability"]
     command += [part for name in _QUIET for part in ("-p", name)]
@@ -128,8 +128,14 @@ def tried(tests: Iterable[str], copy: Path) -> Verdicts:
 
 def table() -> str:
     """The table of all planted faults, as docs/reliability.md has it."""
-    lines = ["| planted fault | breaks | caught by |", "| --- | --- | --- |"]
-    for seed in seeds():
+    known = seeds()
+    lines = [
+        f"{len(known)} faults, and what catches each:",
+        "",
+        "| planted fault | breaks | caught by |",
+        "| --- | --- | --- |",
+    ]
+    for seed in known:
         tests = "<br>".join(f"`{test.removeprefix('tests/')}`" for test in seed.tests)
         lines.append(f"| {seed.name} | {seed.breaks} | {tests} |")
     return "\n".join(lines)
