@@ -106,8 +106,7 @@ def _find_near(path: str, root: Path, suffixes: tuple[str, ...], *, deep: bool) 
     pure = PurePosixPath(path)
     if not path or pure.is_absolute() or ".." in pure.parts or "\0" in path:
         raise UnsafePathError(f"{path!r} is not a path below the workspace", hint="a URL may lie outside", path=path)
-    wild = next((place for place, part in enumerate(pure.parts) if _WILD & {*part}), None)
-    if wild is not None:
+    if (wild := _first_wild(pure.parts)) < len(pure.parts):
         top = PurePosixPath(*pure.parts[:wild])
         files = _walk(root, top, deep=True)
         return tuple(item for item in files if _matches(PurePosixPath(item.path).parts, pure.parts))
@@ -141,6 +140,11 @@ def _is_passed_over(name: str) -> bool:
     return name.startswith((".", "_")) or name.endswith(".lock")
 
 
+def _first_wild(parts: tuple[str, ...]) -> int:
+    """Where a pattern begins to be one; the number of its parts where it is none."""
+    return next((place for place, part in enumerate(parts) if _WILD & {*part}), len(parts))
+
+
 def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     if not pattern:
         return not parts
@@ -164,11 +168,11 @@ def _find_far(url: str, suffixes: tuple[str, ...]) -> tuple[Source, ...]:
             names = [path]
         else:
             raise MissingFileError(f"{url} does not exist", hint=_NEXT, path=url)
-        inner = len(PurePosixPath(path).parts)
+        top = _first_wild(PurePosixPath(path).parts)
         return tuple(
             _far(fs, found[name])
             for name in sorted(names)
-            if name == path or not any(map(_is_passed_over, PurePosixPath(name).parts[inner - 1 :]))
+            if not any(map(_is_passed_over, PurePosixPath(name).parts[top:]))
         )
 
 
@@ -191,9 +195,11 @@ def _file_system(url: str) -> tuple[Any, str]:
         fs, path = url_to_fs(url)
     except ImportError as error:
         scheme = url.split(_URL)[0]
-        what = f"fsspec's driver for {scheme}" if error.name != "fsspec" else "fsspec"
+        is_ours = (error.name or "").startswith("fsspec") or scheme in ("s3", "s3a")
         raise BotCoreError(
-            f"{url}: {what}:// is not installed ({error})", hint="pip install 'rollbackctl[object-store]'", path=url
+            f"{url}: what reads {scheme}:// is not installed: {error}",
+            hint="pip install 'rollbackctl[object-store]'" if is_ours else f"install fsspec's driver for {scheme}://",
+            path=url,
         ) from error
     except ValueError as error:
         raise BotCoreError(f"{url}: {error}", hint="name an s3://, file:// or memory:// URL", path=url) from error
