@@ -31,7 +31,7 @@ from rollbackctl.engine.engines import first_decision, require_acknowledged
 from rollbackctl.engine.events import Event, Listener
 from rollbackctl.engine.evidence import secure_evidence
 from rollbackctl.engine.planning import Planner
-from rollbackctl.engine.staleness import require_unexpired
+from rollbackctl.engine.staleness import require_forward, require_unexpired
 from rollbackctl.engine.steps import Run, StepRunner, describe
 from rollbackctl.spec.document import Spec
 
@@ -242,11 +242,13 @@ def blocked(phase: Phase, verdicts: list[Verdict], *, held_by: str | None) -> Ga
 
 
 def _require_unexpired(context: Context) -> None:
+    run, now = context.run, context.run.workspace.clock()
+    require_forward(run.run, run.checkpoint.entries, now)
     try:
-        require_unexpired(context.plan, context.run.timestamp, context.run.workspace.clock())
+        require_unexpired(context.plan, run.timestamp, now)
     except StalePlanError as error:
-        if context.run.checkpoint.done:
-            error.hint = f"the holds are in place; close this run and plan again: {abandon_command(context.run.run)}"
+        if run.checkpoint.done:
+            error.hint = f"the holds are in place; close this run and plan again: {abandon_command(run.run)}"
         raise
 
 

@@ -1,11 +1,13 @@
 """Why a saved plan may not be applied any more; every difference is named."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import JsonValue
 
+from rollbackctl.core.checkpoint import Entry
+from rollbackctl.core.commands import abandon_command, continue_command
 from rollbackctl.core.data_drift import moved
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import Problem, StalePlanError
@@ -49,11 +51,28 @@ def require_unexpired(plan: Plan, timestamp: str, clock: datetime) -> None:
         raise StalePlanError(
             f"the plan was made at {timestamp}, which has not come yet: it is {clock.astimezone(UTC).isoformat()} "
             "by the clock of this host",
-            hint="mend the clock, then run the command again",
+            hint="mend the clock, then: rollbackctl apply PLAN\n"
+            "or, if it is right now, make the plan again: rollbackctl plan PLAN --out FILE",
         )
     if (clock - made).total_seconds() >= lifetime_s:
         expired = made + timedelta(seconds=lifetime_s)
         raise StalePlanError(f"the plan expired at {expired.isoformat()}", hint=_AGAIN)
+
+
+def require_forward(run: str, entries: Iterable[Entry], clock: datetime) -> None:
+    """Refuse to judge how old a run is by a clock that stands before what the run has on record.
+
+    Raises:
+        StalePlanError: It does; both times are named.
+    """
+    latest = max(datetime.fromisoformat(entry.at) for entry in entries)
+    if clock.replace(microsecond=0) < latest:
+        raise StalePlanError(
+            f"the clock has run backwards: the latest entry of run {run} is of {latest.isoformat()}, "
+            f"and it is {clock.astimezone(UTC).isoformat()} by the clock of this host",
+            hint=f"mend the clock, then: {continue_command(run)}\n"
+            f"or, if it is right now, close the run and plan again: {abandon_command(run)}",
+        )
 
 
 def differences(saved: Plan, now: Plan, kinds: Mapping[str, Kind]) -> Iterator[str]:

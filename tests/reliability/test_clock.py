@@ -73,13 +73,21 @@ def test_the_zone_of_an_account_changes_no_byte(site: Site, monkeypatch: pytest.
 
 
 def test_a_phase_does_not_begin_by_a_clock_that_ran_backwards(site: Site) -> None:
-    assert site.interrupted(7).code == 130  # all that comes before the release
-    before = site.files()
+    site.save()
+    site = site.at(NOW + timedelta(hours=2))
+    assert site.interrupted(7, "apply", SAVED).code == 130  # all that comes before the release
+    before, run = site.files(), site.runs()[0].name
 
-    done = site.at(NOW - timedelta(seconds=1)).apply()
+    # After the plan was made, and before what the run has done.
+    done = site.at(NOW + timedelta(hours=1))("apply", SAVED)
 
     assert done.code == 4
-    assert names(done.err, ["2025-11-18T08:00:00+00:00, which has not come yet", "2025-11-18T07:59:59+00:00"]) == []
+    assert done.err.endswith(
+        f"error: the clock has run backwards: the latest entry of run {run} is of 2025-11-18T10:00:00+00:00, "
+        "and it is 2025-11-18T09:00:00+00:00 by the clock of this host\n"
+        f"next: mend the clock, then: rollbackctl apply var/rollbackctl/runs/{run}/plan.json\n"
+        f"      or, if it is right now, close the run and plan again: rollbackctl abandon {run} --reason TEXT\n"
+    )
     assert site.files() == before
     assert site.apply().code == 0
 
