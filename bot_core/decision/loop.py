@@ -136,6 +136,7 @@ class DecisionLoop:
         latency_ms = (time.perf_counter() - begun) * 1e3
         told["expected_return_bps"] = score.expected_return_bps
         told["model_success_probability"] = score.success_probability
+        told["model_features"] = features
         told["imputed_features"] = self._manager.engine.inference(self._model_name).last_imputed_features or None
         self._record(EVALUATION, candidate, told, confidence=score.success_probability, latency_ms=latency_ms)
 

@@ -10,6 +10,9 @@ import pytest
 
 from bot_core.ai.acknowledgement import read_acks
 from bot_core.ai.artifact import ModelScore
+from bot_core.ai.drift.scan import Threads, scan
+from bot_core.ai.drift.tally import EdgeSet
+from bot_core.ai.drift.window import Window
 from bot_core.ai.manager import AIManager
 from bot_core.ai.serving import change_serving, read_serving
 from bot_core.config.maintenance import MaintenanceWatch, change_maintenance
@@ -118,6 +121,25 @@ def test_a_decision_says_which_model_expects_what_of_which_candidate(root: Path)
     assert float(event["expected_return_bps"]) == pytest.approx(score.expected_return_bps, abs=1e-9)
     assert float(event["model_success_probability"]) == pytest.approx(score.success_probability, abs=1e-9)
     assert event["confidence"] == event["model_success_probability"]
+    assert json.loads(event["model_features"]) == CANDIDATES[1]["metadata"]["model_features"]
+
+
+def test_a_journal_of_decisions_is_a_window_of_their_features(root: Path) -> None:
+    path = root / "candidates.json"
+    path.write_text(json.dumps([json.loads(candidate(number)) for number in range(3)]))
+    run(root, str(path))
+    name = min(CANDIDATES[0]["metadata"]["model_features"])
+    value = CANDIDATES[0]["metadata"]["model_features"][name]
+    edges = EdgeSet({name: (value,)}, {name: (value, value)}, {}, ("symbol",))
+
+    found = scan(Window(JOURNAL, "journal"), root, edges, pool=Threads(1))
+
+    values = [item["metadata"]["model_features"][name] for item in CANDIDATES[:3]]
+    assert found.rows == 3
+    assert found.tally.features[name].counts.tolist() == [
+        sum(v <= value for v in values),
+        sum(v > value for v in values),
+    ]
 
 
 def test_every_value_of_an_event_is_a_text(root: Path, loop: Loop) -> None:
