@@ -9,6 +9,7 @@ from rollbackctl.core.data_drift import (
     by_reach,
     find,
     headline,
+    listed,
     moved,
     pin,
     worst_words,
@@ -93,6 +94,8 @@ def test_of_many_drifted_features_three_are_named_and_the_rest_counted() -> None
         ({"psi": 0.5, "mean_shift": 1.0}, "PSI 0.500"),
         ({"mean_shift": 1.0, "missing": 0.1}, "mean shift 1.000"),
         ({"missing": 1.0}, "missing 1.000"),
+        ({"ks": 0.2, "missing": 0.1}, "missing 0.100"),
+        ({"ks": 0.2, "outside": 0.1}, "KS 0.200"),
         ({}, "not measured"),
     ],
 )
@@ -150,3 +153,55 @@ def test_every_measure_has_words() -> None:
     from bot_core.ai.drift.assess import NOTABLE
 
     assert MEASURES.keys() == NOTABLE.keys()
+
+
+def test_as_many_rows_and_values_as_are_asked_for_are_enough() -> None:
+    item = feature(certain=False).model_copy(update={"values": 1000})
+
+    assert find(measurement(measured("v9", item), rows=1000), "v9", LIMITS).answer == "within"
+
+
+def test_a_measure_that_a_feature_does_not_have_is_not_beyond_its_limit() -> None:
+    item = MovedFeature(feature="side", measures={"psi": 0.2}, values=5000, certain=True, drifted=True)
+
+    assert item.beyond({"psi": 0.25, "mean_shift": 0.5}) == ()
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, ""), (1, "a"), (3, "a, b, c"), (4, "a, b, c and 1 more")])
+def test_three_are_named_and_the_rest_counted(count: int, said: str) -> None:
+    assert listed("abcd"[:count], ", ") == said
+
+
+def test_of_features_that_have_hardly_moved_the_first_is_named() -> None:
+    assert worst_words(measured("v9", feature("a", psi=0.05), feature("b"))) == "a PSI 0.050"
+    assert worst_words(measured("v9").model_copy(update={"features": ()})) == "no feature"
+
+
+def test_a_version_that_was_not_measured_has_used_nothing_of_a_limit() -> None:
+    unlimited = MovedFeature(feature="side", measures={"ks": 0.9}, values=5000, certain=True, drifted=True)
+    fact = measurement(measured("v8", feature(psi=0.2)), measured("v9", unlimited), rows=10)
+
+    assert [version for version, _ in by_reach(fact, LIMITS, ["v8", "v7"])] == ["v7", "v8"]
+    assert [version for version, _ in by_reach(fact, LIMITS, ["v8", "v9"])] == ["v9", "v8"]
+
+
+def test_what_is_pinned_are_the_window_and_the_measures_of_the_target() -> None:
+    fact = measurement(measured("v9", feature(psi=0.123456)))
+
+    assert pin(fact, "v9", TOLERANCE, None) == {
+        "window": WINDOW,
+        "rows": 5000,
+        "digest": "d" * 64,
+        "measures": {"momentum": {"psi": 0.1235, "ks": 0.02, "missing": 0.0}},
+        "training": dict(fact.versions[0].inputs),
+    }
+    assert pin(fact, "v8", TOLERANCE, None) | {"window": "", "digest": ""} == {
+        "window": "", "rows": 5000, "digest": "", "measures": {}, "training": {},
+    }  # fmt: skip
+
+
+def test_another_window_a_new_feature_and_a_measure_of_a_later_version_are_named() -> None:
+    then = {"window": "a", "rows": 4, "training": {}, "measures": {"old": {"psi": 0.5}}}
+    now = {"window": "b", "rows": 5, "training": {}, "measures": {"new": {"later": 0.5}, "old": {"psi": 0.25}}}
+
+    assert moved(then, now, (0.25, 0.25)) == ["the window: a, now b", "later of new: 0.00, now 0.50"]
