@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollbackctl.core.observation import AttestationFact, SignOff, VersionFact, WalkForwardFact
+from bot_core.foundation.frozen import replace
+from rollbackctl.core.data_drift import Finding
+from rollbackctl.core.observation import AttestationFact, BundledFact, SignOff, VersionFact, WalkForwardFact
 from rollbackctl.core.target import (
     OLDEST,
     Candidate,
@@ -16,6 +18,7 @@ from rollbackctl.core.target import (
     named_target,
     refusals,
     undecided,
+    will_not_help,
 )
 from tests.observations import sign_off, version, versions
 
@@ -277,3 +280,84 @@ def test_the_order_of_roles_does_not_matter(roles: list[str], dice: random.Rando
 
     expected = [("compliance", "missing"), ("data", "pending"), ("ops", "missing"), ("risk", "pending")]
     assert undecided(shuffled, roles, settled=()) == expected
+
+
+def drifted(**answers: str) -> Demands:
+    findings = {name: Finding(answer, (f"{name} one", f"{name} two")) for name, answer in answers.items()}  # type: ignore[arg-type]
+    return Demands(ROLES, drift=findings)
+
+
+def test_a_version_beyond_its_limits_is_passed_over_and_so_is_one_that_cannot_be_told() -> None:
+    chosen, candidates = choose_last_stable(versions(), "v10", drifted(v9="beyond", v8="no data"))
+
+    assert chosen is None
+    assert candidates[1:] == (
+        Candidate("v9", "rejected", ("data drift: v9 one; v9 two",)),
+        Candidate("v8", "rejected", ("data drift cannot be told: v8 one; v8 two",)),
+    )
+
+
+def test_a_chosen_version_says_how_it_lies_to_its_limits() -> None:
+    _, candidates = choose_last_stable(versions(), "v10", drifted(v9="within"))
+
+    assert candidates[1].reasons[1:] == (
+        "data drift within the limits: v9 one",
+        "data drift within the limits: v9 two",
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "reasons"),
+    [
+        ("within", ("data drift within the limits: v8 one", "data drift within the limits: v8 two")),
+        ("beyond", ("data drift: v8 one; v8 two",)),
+    ],
+)
+def test_a_named_target_is_chosen_whatever_its_drift_and_says_it(answer: str, reasons: tuple[str, ...]) -> None:
+    candidates = named_target(versions(), "v10", "v8", "run r1", drifted(v8=answer, v9="beyond"))
+
+    assert candidates[1] == Candidate("v9", "rejected", ("data drift: v9 one; v9 two",))
+    assert candidates[2].reasons[2:] == reasons
+
+
+@pytest.mark.parametrize(
+    ("answers", "demands", "expected"),
+    [
+        ({"v8": "beyond", "v9": "beyond"}, {}, True),
+        ({"v8": "beyond", "v9": "within"}, {}, False),
+        ({"v8": "beyond", "v9": "no data"}, {}, False),
+        ({"v8": "beyond"}, {}, False),
+        ({"v8": "beyond", "v9": "within"}, {"excluded": frozenset({"v9"})}, True),
+        ({}, {"excluded": frozenset({"v8", "v9"})}, False),
+        ({"v8": "beyond", "v9": "beyond", "v10": "within"}, {}, True),
+    ],
+)
+def test_a_rollback_will_not_help_when_all_that_may_be_gone_back_to_has_drifted(
+    answers: dict[str, str], demands: dict[str, frozenset[str]], expected: bool
+) -> None:
+    assert will_not_help(versions(), "v10", replace(drifted(**answers), **demands)) is expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, "is being withdrawn"),
+        ({"served": "served until today"}, "is being withdrawn; served until today"),
+        ({"problems": ("does not score",)}, "is being withdrawn"),
+        ({"canonical": None, "problems": ("gone", "and more")}, "is being withdrawn; gone; and more"),
+        (
+            {"canonical": None, "attestation": AttestationFact(state="failed", hmac="no", problems=("torn",))},
+            "is being withdrawn; torn",
+        ),
+        ({"canonical": None, "attestation": None}, "is being withdrawn"),
+        (
+            {"problems": ("gone",), "bundled": BundledFact(canonical="c", folder="bundles/v10")},
+            "is being withdrawn; gone; known by its bundle bundles/v10",
+        ),
+        ({"bundled": BundledFact(canonical="c", folder="bundles/v10")}, "is being withdrawn"),
+    ],
+)
+def test_the_withdrawn_version_says_what_is_known_of_its_file(fields: dict[str, object], told: str) -> None:
+    _, candidates = choose_last_stable((version("v10", None, **fields),), "v10", DEMANDS)
+
+    assert candidates == (Candidate("v10", "withdrawn", (told,)),)
