@@ -79,7 +79,7 @@ def test_a_report_has_a_verdict(operation: str, lines: list[tuple[str, dict[str,
     assert report_of(sample_plan(operation), call(), *lines).verdict == verdict
 
 
-def test_a_report_as_json_holds_gates_checks_and_evidence() -> None:
+def test_a_report_as_json_holds_the_run_its_steps_gates_checks_and_evidence() -> None:
     plan = sample_plan()
     check = {"check": "probe", "result": "pass", "summary": "0.7"}
 
@@ -87,8 +87,25 @@ def test_a_report_as_json_holds_gates_checks_and_evidence() -> None:
         plan, call(), ("phase", {"phase": "release", "verdicts": [WAITS.to_json()]}), ("check", check)
     ).to_json()
 
-    assert (value["format_version"], value["run"], value["plan"]) == ("1.0", "r1", plan.id)
-    assert value["gates"] == [WAITS.to_json()]
-    assert value["checks"] == [check]
-    assert value["evidence"] == ["evidence of anna"]
-    assert [step["index"] for step in value["steps"]] == [1, 2, 3]
+    assert value == {
+        "format_version": "1.0",
+        "run": "r1",
+        "plan": plan.id,
+        "operation": "rollback",
+        "name": "plan",
+        "incident": "INC-1",
+        "verdict": "interrupted",
+        "started_by": "anna@h",
+        "continued_by": [],
+        "started_at": "08:00:01",
+        "ended_at": "08:00:03",
+        "facts": {},
+        "steps": [
+            {"index": 1, "phase": "hold", "address": "flag/trader", "outcome": "open", "at": None},
+            {"index": 2, "phase": "release", "address": "flag/trader", "outcome": "open", "at": None},
+            {"index": 3, "phase": "release", "address": "box/alias", "outcome": "open", "at": None},
+        ],
+        "gates": [WAITS.to_json()],
+        "checks": [check],
+        "evidence": ["evidence of anna"],
+    }
