@@ -17,6 +17,9 @@ _CELLS = (1_024, 2_048, 4_096, 8_192, 16_384)
 # Of the inner edges, so many in a thousand may share a cell with others and be searched for.
 _CROWDED = 20
 _STEEPEST = 1e300
+# From here on floats are the whole numbers, and the lowest bits of one are its distance from here.
+_WHOLE = 2.0**52
+_BLOCK = 4 * _CHUNK
 _ALL_BUT_SIGN = (1 << 63) - 1
 
 
@@ -54,21 +57,23 @@ class Grid:
         """
         import numpy as np
 
-        double = np.zeros(2 * self._map.cells, np.int64)
-        counts = np.zeros(len(self.edges) + 1, np.int64)
-        size = min(_CHUNK, len(values))
-        room = _Room(np.empty(size), np.empty(size, np.int64), np.empty(size, np.bool_))
+        halves = np.zeros(2 * self._map.cells, np.int64)
+        room = _Room(min(_BLOCK, len(values)))
+        crowded: list[NDArray[np.float64]] = []
         missing = 0
         with np.errstate(over="ignore"):
-            for start in range(0, len(values), _CHUNK):
-                chunk = values[start : start + _CHUNK]
-                absent = np.isnan(chunk, out=room.flags[: len(chunk)])
-                if gone := int(np.count_nonzero(absent)):
-                    missing += gone
-                    chunk = chunk[~absent]
-                self._count(chunk, room, double, counts)
-        double.reshape(-1, 2)[self._crowded] = 0  # counted one by one
-        np.add.at(counts, self._bin_of, double)
+            for start in range(0, len(values), _BLOCK):
+                block = values[start : start + _BLOCK]
+                there = self._place(block, room, crowded)
+                missing += len(block) - there
+                halves += np.bincount(room.cells[:there], minlength=len(halves))
+        # A cell with several edges counts for nothing: its values are searched for.
+        halves.reshape(-1, 2)[self._is_crowded] = 0
+        counts = np.diff(np.cumsum(halves)[self._ends], prepend=0)
+        if crowded:
+            # In ascending order they are found several times as fast.
+            searched = np.searchsorted(self.edges, np.sort(np.concatenate(crowded)), side="left")
+            counts += np.bincount(searched, minlength=len(counts))
         return counts, missing
 
     def _prepare(self) -> None:
@@ -76,41 +81,50 @@ class Grid:
         import numpy as np
 
         cells = self._map.cells
-        of_edges = self._map.place(self.edges, np.empty(len(self.edges)), np.empty(len(self.edges), np.int64))
+        of_edges = self._map.place(self.edges, np.empty(len(self.edges)), np.empty(len(self.edges), np.int64)) // 2
         held = np.bincount(of_edges, minlength=cells)
-        self._edge = np.full(cells, np.inf)
-        alone = held[of_edges] == 1
-        self._edge[of_edges[alone]] = self.edges[alone]
-        self._crowded = held > 1
-        self._any_crowded = bool(self._crowded.any())
+        self._is_crowded = held > 1
+        self._any_crowded = bool(self._is_crowded.any())
+        self._edge = np.full(2 * cells, np.inf)
+        self._edge[2 * of_edges] = self.edges
+        self._edge[::2][self._is_crowded] = np.nan
         below = np.cumsum(held) - held
-        self._bin_of = np.column_stack((below, below + (held == 1))).ravel()
+        bins = np.column_stack((below, below + (held == 1))).ravel()
+        self._ends = np.searchsorted(bins, np.arange(len(self.edges) + 1), side="right") - 1
 
-    def _count(
-        self, chunk: "NDArray[np.float64]", room: "_Room", double: "NDArray[np.int64]", counts: "NDArray[np.int64]"
-    ) -> None:
+    def _place(self, block: "NDArray[np.float64]", room: "_Room", crowded: "list[NDArray[np.float64]]") -> int:
+        """Write the half cell of each value that is there to the room; give how many they are."""
         import numpy as np
 
-        n = len(chunk)
-        scratch, cells, flags = room.numbers[:n], room.cells[:n], room.flags[:n]
-        self._map.place(chunk, scratch, cells)
-        if self._any_crowded:
-            np.take(self._crowded, cells, out=flags, mode="clip")
-            if np.count_nonzero(flags):
-                searched = np.searchsorted(self.edges, chunk[flags], side="left")
-                counts += np.bincount(searched, minlength=len(counts))
-        np.take(self._edge, cells, out=scratch, mode="clip")
-        np.greater(chunk, scratch, out=flags)
-        np.add(cells, cells, out=cells)
-        np.add(cells, flags, out=cells)
-        double += np.bincount(cells, minlength=len(double))
+        there = 0
+        for start in range(0, len(block), _CHUNK):
+            chunk = block[start : start + _CHUNK]
+            absent = np.isnan(chunk, out=room.flags[: len(chunk)])
+            if np.count_nonzero(absent):
+                chunk = chunk[~absent]
+            n = len(chunk)
+            numbers, cells, flags = room.numbers[:n], room.cells[there : there + n], room.flags[:n]
+            self._map.place(chunk, numbers, cells)
+            np.take(self._edge, cells, out=numbers, mode="clip")
+            if self._any_crowded:
+                np.isnan(numbers, out=flags)
+                if np.count_nonzero(flags):
+                    crowded.append(chunk[flags])
+            np.greater(chunk, numbers, out=flags)
+            np.add(cells, flags, out=cells)
+            there += n
+        return there
 
 
 class _Room:
     """Memory that every chunk uses again."""
 
-    def __init__(self, numbers: "NDArray[np.float64]", cells: "NDArray[np.int64]", flags: "NDArray[np.bool_]") -> None:
-        self.numbers, self.cells, self.flags = numbers, cells, flags
+    def __init__(self, values: int) -> None:
+        import numpy as np
+
+        self.numbers = np.empty(min(_CHUNK, values))
+        self.flags = np.empty(min(_CHUNK, values), np.bool_)
+        self.cells = np.empty(values, np.int64)
 
 
 class _Linear:
@@ -119,15 +133,15 @@ class _Linear:
     def __init__(self, low: float, high: float, cells: int) -> None:
         self.cells = cells
         width = high - low
-        scale = (cells - 2) / width if width > 0 else 0.0
+        scale = 2 * (cells - 2) / width if width > 0 else 0.0
         # Without a width all values are in one cell, and are searched for.
         self._scale = scale if scale < _STEEPEST else 0.0
-        self._shift = 1.0 - low * self._scale
+        self._shift = 2.0 - low * self._scale + _WHOLE
 
     def place(
         self, values: "NDArray[np.float64]", scratch: "NDArray[np.float64]", out: "NDArray[np.int64]"
     ) -> "NDArray[np.int64]":
-        """Write the cell of each value to `out`."""
+        """Write twice the cell of each value to `out`."""
         import numpy as np
 
         if not self._scale:
@@ -135,10 +149,8 @@ class _Linear:
             return out
         np.multiply(values, self._scale, out=scratch)
         np.add(scratch, self._shift, out=scratch)
-        np.maximum(scratch, 0.0, out=scratch)
-        np.minimum(scratch, self.cells - 1.0, out=scratch)
-        np.copyto(out, scratch, casting="unsafe")
-        return out
+        np.clip(scratch, _WHOLE, _WHOLE + (2 * self.cells - 1), out=scratch)
+        return np.bitwise_and(scratch.view(np.int64), 2 * self.cells - 2, out=out)
 
 
 class _Bits:
@@ -164,7 +176,7 @@ class _Bits:
         np.maximum(out, self._first, out=out)
         np.minimum(out, self._first + self.cells - 1, out=out)
         np.subtract(out, self._first, out=out)
-        return out
+        return np.left_shift(out, 1, out=out)
 
 
 def _ordered(
@@ -189,7 +201,7 @@ def _best_map(edges: "NDArray[np.float64]", low: float, high: float) -> _Linear 
 
     def crowded(cell_map: _Linear | _Bits) -> int:
         cells = cell_map.place(edges, np.empty(len(edges)), np.empty(len(edges), np.int64))
-        return int(np.count_nonzero(inner & (np.bincount(cells, minlength=cell_map.cells)[cells] > 1)))
+        return int(np.count_nonzero(inner & (np.bincount(cells, minlength=2 * cell_map.cells)[cells] > 1)))
 
     best: _Linear | _Bits = _Linear(low, high, _CELLS[0])
     fewest = crowded(best)
