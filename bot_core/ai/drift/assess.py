@@ -183,7 +183,7 @@ def _numbers(name: str, feature: FeatureBaseline | Moments, tally: FeatureTally,
 
 def _figures(feature: FeatureBaseline | Moments, counts: "NDArray[np.int64]", rows: int | None) -> dict[str, float]:
     unit = spread(feature) or 1.0
-    mean, stdev, _ = moments((edges_of(feature) - feature.mean) / unit, counts)
+    mean, stdev, _ = moments(edges_of(feature) / unit - feature.mean / unit, counts)
     known = rows if isinstance(feature, Moments) else feature.n
     count = {} if known is None else {"baseline_count": float(known)}
     training = {"baseline_mean": feature.mean, "baseline_std": feature.stdev}
@@ -288,7 +288,7 @@ def _by_moments(
     unit = spread(feature)
     if not unit:  # one value other than a constant is certain to be a change
         return measures, [0.0 if measures.get("outside") else 1.0]
-    mean, stdev, kurtosis = moments((edges - feature.mean) / unit, counts)
+    mean, stdev, kurtosis = moments(edges / unit - feature.mean / unit, counts)
     measures["mean_shift"] = abs(mean)
     if n < _LEAST:
         return measures, []
@@ -298,11 +298,13 @@ def _by_moments(
     # A single value as far out as the training range goes is enough for that kurtosis.
     reach = max((abs(end - feature.mean) for end in (feature.minimum, feature.maximum) if end is not None), default=0.0)
     kurtosis = max(kurtosis, 3.0, (reach / unit) ** 4 / (rows or n))
-    # The standard error of the logarithm of a standard deviation: Cramér (1946), 27.4. Normal values: 1/sqrt(2n).
-    error = math.sqrt((1 / n + of_training) * (kurtosis - 1) / 4)
+    # The standard error of a variance of 1, and of its logarithm: Cramér (1946), 27.4; for normal values sqrt(2/n).
+    # Where tails are heavy, the one form is sure too soon of a rise, the other of a fall.
+    error = math.sqrt((1 / n + of_training) * (kurtosis - 1))
+    change = min(abs(stdev**2 - 1), 2 * abs(math.log(stdev)))
     return measures, [
         normal_p(mean / math.sqrt(max(1.0, stdev) ** 2 / n + of_training)),
-        normal_p(math.log(stdev) / error),
+        normal_p(change / error),
     ]
 
 
