@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-real test coverage lint bench reliability fuzz
+.PHONY: help install demo demo-real test coverage lint bench reliability fuzz mutation
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ FUZZ_SECONDS ?= 30
 fuzz: $(INSTALLED) ## hostile input for every loader, guided by coverage, FUZZ_SECONDS in all
 	$(BIN)/uv sync --quiet --frozen --inexact --extra dev --extra fuzz
 	$(BIN)/python -m tests.reliability.fuzz --seconds $(FUZZ_SECONDS)
+
+mutation: $(INSTALLED) ## faults by the thousand in copies of core and engine; which of them no test sees, takes an hour
+	$(BIN)/python scripts/mutation.py
 
 # `--inexact` keeps uv itself in place.
 $(INSTALLED): pyproject.toml uv.lock
