@@ -10,6 +10,7 @@ from bot_core.foundation.errors import BotCoreError, LockTimeoutError
 from bot_core.foundation.frozen import frozen
 from bot_core.foundation.strict_json import encode_json
 from rollbackctl.core.address import Address
+from rollbackctl.core.checkpoint import beneath
 from rollbackctl.core.commands import abandon_command, continue_command
 from rollbackctl.core.errors import (
     DriftError,
@@ -290,7 +291,13 @@ def _first_decision(context: Context, facts: Facts) -> str:
 
 
 def _take_over_finished(context: Context) -> None:
-    """End holds that were placed on resources which this run had already released."""
+    """End holds that were placed on resources which this run had already released.
+
+    What somebody has changed beneath one stays; the run then stops where it is verified.
+
+    Raises:
+        DriftError: Somebody changed a resource at this very moment; its hold still counts.
+    """
     run = context.run
     for text, hold in _holds(context).items():
         address = Address.parse(text)
@@ -300,9 +307,12 @@ def _take_over_finished(context: Context) -> None:
         if run.parse(address, hold.base) != wanted:
             continue
         found = kind.observe(address.name)
-        if found == run.parse(address, hold.held):
+        under = beneath(found, run.parse(address, hold.held), wanted)
+        if under is not found:
             run.store.require_held()
-            kind.move(address.name, found, wanted)
+            kind.move(address.name, found, under)
+            if kind.observe(address.name) != under:
+                raise DriftError(f"{address} was changed while its hold ended", hint=continue_command(run.run))
         for path in kind.files(address.name):
             sync(run.workspace.root / path)  # also what a killed predecessor has moved
         run.record("released", {"address": text, "hold": hold.run})

@@ -112,3 +112,29 @@ def test_a_run_that_takes_a_hold_over_does_not_overwrite_what_was_changed_beneat
 
     assert (stopped.code, "retraining_schedule" in stopped.err) == (5, True)
     assert pause(site)[1] == interval + 1
+
+
+def test_a_hold_over_what_was_released_ends_though_somebody_has_changed_it_and_the_change_stays(site: Site) -> None:
+    (reason, interval) = pause(site)
+    site.interrupted(15)
+    site.ok(*HOLD)
+
+    lengthen(site)
+    stopped = site.apply()
+
+    assert (stopped.code, "retraining_schedule" in stopped.err) == (5, True)
+    assert pause(site) == (reason, interval + 1)
+    assert "retraining_schedule" not in site.ok("status").out
+
+
+def test_a_hold_over_what_was_released_does_not_count_as_ended_before_it_is(stranger: Stranger, site: Site) -> None:
+    (reason, interval) = pause(site)
+    site.interrupted(15)
+    site.ok(*HOLD)
+
+    stranger(1)
+    stopped, again = site.apply(), site.apply()
+
+    assert (stopped.code, again.code) == (5, 5)
+    assert pause(site) == (reason, interval + 1)
+    assert "retraining_schedule" not in site.ok("status").out
