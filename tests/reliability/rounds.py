@@ -31,7 +31,7 @@ from bot_core.foundation.strict_json import parse_object
 from bot_core.runtime.journal import JsonlTradingDecisionJournal
 from rollbackctl.engine.history import read_history
 from rollbackctl.engine.runs import FileRunStore
-from tests.harness import INCIDENT, NOW, Done, Site
+from tests.harness import INCIDENT, NOW, PLAN, Done, Site
 from tests.reliability.child import in_children
 
 REPOSITORY = "models/decision_engine"
@@ -47,9 +47,7 @@ _LOCKED = re.compile(
     r"locked by ((apply|hold|hold --release|abandon|undo) of \S+ on (\S+), pid (\d+), since \d{4}-.+"
     r"|pid (\d+) on (\S+), who has not begun a run yet)"
 )
-_OVERTAKEN = re.compile(
-    r"was ended meanwhile|is unfinished, begun by|the holds belong to run|locked by somebody, who"
-)
+_OVERTAKEN = re.compile(r"was ended meanwhile|is unfinished, begun by|the holds belong to run|locked by somebody, who")
 
 Act = Callable[[Site, str], Done]
 
@@ -57,6 +55,11 @@ Act = Callable[[Site, str], Done]
 def apply(site: Site, _: str) -> Done:
     """Apply the plan, or continue its run."""
     return site.apply()
+
+
+def apply_in_turn(site: Site, _: str) -> Done:
+    """Wait for whoever is at work, then apply the plan."""
+    return site("apply", PLAN, "--yes", "--lock-timeout", "30")
 
 
 def hold(site: Site, _: str) -> Done:
@@ -133,18 +136,18 @@ def late(act: Act) -> Act:
     return waiting
 
 
-ACTS: tuple[Act, ...] = (apply, hold, release, sign, decide, train, reschedule)
+ACTS: tuple[Act, ...] = (apply, apply_in_turn, hold, release, sign, decide, train, reschedule)
 # What the eight processes of a round do.
 DEALS: tuple[tuple[Act, ...], ...] = (
     (apply,) * 8,
-    (apply, apply, hold, release, sign, decide, train, reschedule),
+    (apply, apply_in_turn, hold, release, sign, decide, train, reschedule),
     (apply, apply, apply, late(hold), late(hold), late(sign), decide, decide),
     (hold, hold, hold, hold, late(release), late(release), late(apply), late(apply)),
     (apply, apply, late(release), late(reschedule), late(reschedule), late(train), sign, sign),
     (sign, sign, reschedule, reschedule, train, train, decide, decide),
 )
 # The exit codes that the documentation gives to each command when others are at work.
-CODES = {"apply": {0, 4, 5, 7, 130}, "hold": {0}, "release": {0, 5, 7}}
+CODES = {"apply": {0, 4, 5, 7, 130}, "apply_in_turn": {0, 4, 5, 7, 130}, "hold": {0}, "release": {0, 5, 7}}
 
 
 def deals(rounds: int) -> Iterator[tuple[Act, ...]]:
@@ -204,6 +207,13 @@ class Rounds:
         if self.site("abandon", unfinished.run, "--reason", "somebody changed it").code:
             way_out = ("undo", unfinished.run, "--yes") if unfinished.operation == "rollback" else ("hold",)
             self.site.ok(*way_out)
+
+    def end(self) -> Done:
+        """One apply at the end, when nobody else is at work; before it, what people do with a run that was stopped."""
+        if self.site.apply().code == 5:
+            self.close()
+        self.activate_another()
+        return self.site.apply()
 
     def _judge(self, act: str, who: str, done: Done) -> None:
         if done.code == 0:
