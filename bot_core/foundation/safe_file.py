@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from bot_core.foundation.descriptor import folder_opened, open_plain
@@ -24,19 +25,8 @@ def read_inside(root: Path, relative: str, *, max_bytes: int = MAX_BYTES) -> byt
         UnsafePathError: The path is absolute, empty, holds ".." or NUL, leads through a link, is not a regular file
             with exactly one link, or is too large.
     """
-    path = _below(root, relative)
-    if path == root:
-        raise UnsafePathError(f"{relative!r} names no file below its folder", path=relative)
-    try:
-        with folder_opened(path.parent, root) as folder:
-            descriptor = open_plain(path, folder, os.O_RDONLY)
-            try:
-                return _read_all(descriptor, path, max_bytes)
-            finally:
-                os.close(descriptor)
-    except (MissingFileError, UnsafePathError) as error:
-        # Below the root, as everywhere in plans and reports, which must read the same on every machine.
-        raise type(error)(error.problem.replace(f"{root}/", ""), hint=error.hint, path=relative) from error
+    with _opened_inside(root, relative) as (descriptor, path):
+        return _read_all(descriptor, path, max_bytes)
 
 
 def read_given(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
@@ -72,8 +62,7 @@ def lines_inside(root: Path, relative: str, *, max_line: int) -> Iterator[bytes 
     Raises:
         MissingFileError, UnsafePathError: As in `read_inside`; a file may be of any size.
     """
-    path = _below(root, relative)
-    with folder_opened(path.parent, root) as folder, os.fdopen(open_plain(path, folder, os.O_RDONLY), "rb") as file:
+    with _opened_inside(root, relative) as (descriptor, _), open(descriptor, "rb", closefd=False) as file:
         while line := file.readline(max_line + 1):
             if len(line) > max_line and not line.endswith(b"\n"):
                 while (rest := file.readline(max_line)) and not rest.endswith(b"\n"):
@@ -81,6 +70,21 @@ def lines_inside(root: Path, relative: str, *, max_line: int) -> Iterator[bytes 
                 yield None
             else:
                 yield line.removesuffix(b"\n")
+
+
+def blocks_inside(root: Path, relative: str, *, block: int, max_bytes: int) -> Iterator[bytes]:
+    """The bytes of one plain file below `root`, at most `block` at a time; writes nothing and holds one block.
+
+    Raises:
+        MissingFileError, UnsafePathError: As in `read_inside`; what is too large is refused before it is read.
+    """
+    with _opened_inside(root, relative) as (descriptor, path):
+        left = max_bytes if os.fstat(descriptor).st_size <= max_bytes else -1
+        while left >= 0 and (data := os.read(descriptor, block)):
+            left -= len(data)
+            yield data
+        if left < 0:
+            raise _too_large(path, max_bytes)
 
 
 def list_inside(root: Path, relative: str, *, suffix: str = "") -> tuple[str, ...]:
@@ -94,6 +98,24 @@ def list_inside(root: Path, relative: str, *, suffix: str = "") -> tuple[str, ..
             return tuple(sorted(name for name in os.listdir(folder) if name.endswith(suffix)))
     except MissingFileError:
         return ()
+
+
+@contextmanager
+def _opened_inside(root: Path, relative: str) -> Iterator[tuple[int, Path]]:
+    """A descriptor of one plain file below `root`, to read, and its path."""
+    path = _below(root, relative)
+    if path == root:
+        raise UnsafePathError(f"{relative!r} names no file below its folder", path=relative)
+    try:
+        with folder_opened(path.parent, root) as folder:
+            descriptor = open_plain(path, folder, os.O_RDONLY)
+            try:
+                yield descriptor, path
+            finally:
+                os.close(descriptor)
+    except (MissingFileError, UnsafePathError) as error:
+        # Below the root, as everywhere in plans and reports, which must read the same on every machine.
+        raise type(error)(error.problem.replace(f"{root}/", ""), hint=error.hint, path=relative) from error
 
 
 def _below(root: Path, relative: str) -> Path:
@@ -113,5 +135,9 @@ def _read_all(descriptor: int, path: Path, max_bytes: int) -> bytes:
         chunks.append(chunk)
         wanted = _MORE_BYTES
     if left < 0:
-        raise UnsafePathError(f"{path} is larger than {max_bytes} bytes", path=str(path))
+        raise _too_large(path, max_bytes)
     return b"".join(chunks)
+
+
+def _too_large(path: Path, max_bytes: int) -> UnsafePathError:
+    return UnsafePathError(f"{path} is larger than {max_bytes} bytes", path=str(path))

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
 
-from bot_core.foundation.errors import FileFormatError
+from bot_core.foundation.errors import FileFormatError, MissingFileError
 from bot_core.foundation.frozen import frozen
-from bot_core.foundation.safe_file import lines_inside, list_inside, read_inside_or_none
+from bot_core.foundation.safe_file import blocks_inside, lines_inside, list_inside
 from bot_core.foundation.strict_json import JsonValue, parse_object
 
 _SUFFIXES = (".jsonl", ".log")
@@ -44,7 +44,7 @@ def scan_journal(root: Path, relative: str, *, needles: Iterable[bytes]) -> Jour
     """Find the records that contain one of `needles`, byte for byte; writes nothing.
 
     A line that looks whole and has no needle is counted as readable without being parsed: a journal of a million lines
-    is searched at about the speed of reading it.
+    is searched at about the speed of reading it, in the memory of a few of its longest lines.
 
     Args:
         root: The workspace.
@@ -52,33 +52,44 @@ def scan_journal(root: Path, relative: str, *, needles: Iterable[bytes]) -> Jour
         needles: What to look for, e.g. `b'"ai_drift_report"'`.
 
     Raises:
-        UnsafePathError: A file is reached through a link, or is no regular file with one link.
+        UnsafePathError: A file is reached through a link, is no regular file with one link, or has more than 1 GiB.
     """
+    scans = [scan_file(root, name, needles=needles) for name in journal_files(root, relative)]
+    return JournalScan(
+        sum(scan.lines for scan in scans),
+        tuple(fault for scan in scans for fault in scan.malformed),
+        tuple(record for scan in scans for record in scan.records),
+        {name: size for scan in scans for name, size in scan.files.items()},
+        {name: number for scan in scans for name, number in scan.unended.items()},
+    )
+
+
+def scan_file(root: Path, name: str, *, needles: Iterable[bytes]) -> JournalScan:
+    """Like `scan_journal`, of one file of a journal; a folder of that name is no such file, and refused."""
     wanted = tuple(needles)
-    lines = 0
-    malformed: list[tuple[str, int]] = []
+    lines = size = before = 0
+    is_ended = True
+    faults: list[int] = []
     records: list[tuple[str, int, dict[str, JsonValue]]] = []
-    files: dict[str, int] = {}
-    unended: dict[str, int] = {}
-    for name in journal_files(root, relative):
-        data = read_inside_or_none(root, name, max_bytes=_MAX_BYTES)
-        if data is None:
-            continue
-        files[name] = len(data)
-        if data and not data.endswith(b"\n"):
-            unended[name] = data.count(b"\n") + 1
-        faults: set[int] = set()
-        for number, line in _lines_with(data, wanted):
-            record = _record(line, name)
-            if record is None:
-                faults.add(number)
-            else:
-                records.append((name, number, record))
-        count, odd = _survey(data)
-        faults.update(number for number, line in odd if _record(line, name) is None)
-        lines += count - len(faults)
-        malformed += ((name, number) for number in sorted(faults))
-    return JournalScan(lines, tuple(malformed), tuple(records), files, unended)
+    try:
+        for length, data, is_ended in _whole_lines(root, name):
+            size += length
+            odd = {1} if data is None else set[int]()
+            for number, line in _lines_with(data or b"", wanted):
+                record = _record(line, name)
+                if record is None:
+                    odd.add(number)
+                else:
+                    records.append((name, before + number, record))
+            count, unsure = _survey(data or b"")
+            odd.update(number for number, line in unsure if _record(line, name) is None)
+            lines += count - len(odd) + (data is None)
+            faults += (before + number for number in sorted(odd))
+            before += is_ended if data is None else data.count(b"\n")
+    except MissingFileError:
+        return JournalScan(0, (), (), {})
+    malformed = tuple((name, number) for number in faults)
+    return JournalScan(lines, malformed, tuple(records), {name: size}, {} if is_ended else {name: before + 1})
 
 
 def journal_files(root: Path, relative: str) -> tuple[str, ...]:
@@ -96,6 +107,31 @@ def journal_records(root: Path, name: str) -> Iterator[tuple[int, dict[str, Json
             yield number, None
         elif line.strip():
             yield number, _record(line, name)
+
+
+def _whole_lines(root: Path, name: str) -> Iterator[tuple[int, bytes | None, bool]]:
+    """A file's lines, about a MiB of them at a time, with their bytes in the file and whether a newline ends the last.
+
+    None stands for one line that is too long to be read.
+    """
+    rest, passed = b"", 0
+    for block in blocks_inside(root, name, block=_MAX_LINE, max_bytes=_MAX_BYTES):
+        data = rest + block
+        first = data.find(b"\n")
+        if first < 0 and passed + len(data) > _MAX_LINE:
+            rest, passed = b"", passed + len(data)
+            continue
+        if passed + first > _MAX_LINE:
+            yield passed + first + 1, None, True
+            data, passed = data[first + 1 :], 0
+        end = data.rfind(b"\n") + 1
+        if end:
+            yield end, data[:end], True
+        rest = data[end:]
+    if passed:
+        yield passed, None, False
+    elif rest:
+        yield len(rest), rest, False
 
 
 def _record(line: bytes, name: str) -> dict[str, JsonValue] | None:

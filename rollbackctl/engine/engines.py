@@ -11,7 +11,7 @@ from bot_core.config.auto_trader import read_maintenance
 from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.frozen import frozen
 from bot_core.foundation.safe_file import read_inside_or_none
-from bot_core.runtime.journal_scan import journal_files, scan_journal
+from bot_core.runtime.journal_scan import journal_files, scan_file
 from rollbackctl.core.errors import CheckFailedError, Problem
 from rollbackctl.spec.document import Spec
 
@@ -135,7 +135,7 @@ def _decision(root: Path, journal: str, sha256: str, generation: str, sizes: dic
         if size == sizes.get(name, 0):
             continue
         sizes[name] = size
-        for _, _, record in scan_journal(root, name, needles=[needle]).records:
+        for _, _, record in scan_file(root, name, needles=[needle]).records:
             if (record.get("model_sha256"), record.get("serving_generation")) == (sha256, generation):
                 return record
     return None

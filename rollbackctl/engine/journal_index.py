@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 
 from bot_core.foundation.cache import DerivedCache, user_cache_folder
 from bot_core.foundation.frozen import frozen
-from bot_core.runtime.journal_scan import journal_files, scan_journal
+from bot_core.runtime.journal_scan import journal_files, scan_file
 from rollbackctl.core.observation import JournalFact
 
 _REPORT_EVENTS = ("ai_drift_report", "ai_data_quality_report")
@@ -82,7 +82,7 @@ def _is_index(known: Any) -> TypeGuard[dict[str, Any]]:
 
 
 def _scan(root: Path, name: str) -> dict[str, Any]:
-    found = scan_journal(root, name, needles=_NEEDLES)
+    found = scan_file(root, name, needles=_NEEDLES)
     return {
         "malformed": [line for _, line in found.malformed],
         "records": [[line, record] for _, line, record in found.records],

@@ -181,14 +181,9 @@ SORTS: dict[str, Callable[[Path], object]] = {
     # More than any file of ours may have, and no block of it on the disk.
     "huge file": lambda path: (path.touch(), os.truncate(path, 1 << 40)),
 }
-# Of a file that the operator names, only the size is ours to bound; a folder beside a journal's files is none of them.
+# Of a file that the operator names, only the size is ours to bound.
 _NAMED = ("plan", "saved_plan")
-_CASES_OF_SORT = [
-    (name, sort)
-    for name in LOADERS
-    for sort in SORTS
-    if (name not in _NAMED or sort == "huge file") and (name, sort) != ("decision_journal", "folder")
-]
+_CASES_OF_SORT = [(name, sort) for name in LOADERS for sort in SORTS if name not in _NAMED or sort == "huge file"]
 
 
 @pytest.mark.parametrize(("name", "sort"), _CASES_OF_SORT)

@@ -70,6 +70,32 @@ def test_a_linked_file_is_refused(tmp_path: Path) -> None:
         scan_journal(tmp_path, "linked.jsonl", needles=[])
 
 
+def test_a_folder_that_is_named_like_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "j/a.jsonl").mkdir(parents=True)
+
+    with pytest.raises(UnsafePathError, match=r"j/a\.jsonl is not a regular file"):
+        scan_journal(tmp_path, "j", needles=[])
+
+
+@pytest.mark.parametrize("spare", [-1, 0, 1, 2, 1 << 20, 5 << 20])
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_line_is_too_long_where_reading_every_line_says_so(tmp_path: Path, spare: int, end: bytes) -> None:
+    long = b'{"event":"b","x":"' + b"x" * ((1 << 20) - 20 + spare) + b'"}'
+    lines = [b'{"event":"a"}', long, b'{"event":"a"}', long, b'{"event":"c"}', long + end]
+    (tmp_path / "a.log").write_bytes(b"\n".join(lines))
+    read = list(journal_records(tmp_path, "a.log"))
+
+    scan = scan_journal(tmp_path, "a.log", needles=[b'"a"', b'"b"'])
+
+    assert scan.malformed == tuple(("a.log", number) for number, record in read if record is None)
+    assert scan.lines == 6 - len(scan.malformed)
+    assert [number for _, number, _ in scan.records] == [
+        number for number, record in read if record is not None and record["event"] != "c"
+    ]
+    assert scan.files == {"a.log": (tmp_path / "a.log").stat().st_size}
+    assert scan.unended == ({} if end else {"a.log": 6})
+
+
 WHOLE = [
     b'{"event":"a","x":"1"}',
     b'{"event":"b","x":"{\\"event\\":\\"a\\"}"}',
