@@ -8,10 +8,11 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from io import StringIO
 from pathlib import Path
 from random import Random
+from types import CodeType, FrameType
 
 import atheris
 
@@ -19,11 +20,15 @@ import atheris
 with redirect_stderr(StringIO()), atheris.instrument_imports(include=["bot_core", "rollbackctl"]):
     from tests.reliability.loaders import KEPT, LOADERS, desk, judge, seeds
 
+from bot_core.foundation.digest import sha256_hex
+from bot_core.foundation.errors import BotCoreError
+from rollbackctl.core.errors import RollbackError
 from tests.reliability.mutation import varied
+from tests.unpickling import OURS
 
 CORPUS = KEPT[0]
 _MAX_BYTES = 32 * 1024
-_KEPT_BYTES = 8 * 1024  # of what is found for one loader
+_KEPT_BYTES = 6 * 1024  # of what is found for one loader
 _HANG_S = 30
 _MEMORY_MB = 1024
 
@@ -78,10 +83,18 @@ def _forked(name: str, place: Path, arguments: Sequence[str]) -> int:
         for number, data in enumerate(seeds(name, root)):
             (place / "seeds" / str(number)).write_bytes(data)
         whole = ["fuzz", f"-artifact_prefix={place}/", *arguments]
-        atheris.Setup(whole, lambda data: judge(name, root, data), custom_mutator=_mutate)
+        atheris.Setup(whole, lambda data: _judge(name, root, data, place), custom_mutator=_mutate)
         atheris.Fuzz()
     finally:
         os._exit(2)
+
+
+def _judge(name: str, root: Path, data: bytes, place: Path) -> None:
+    try:
+        judge(name, root, data)
+    except BaseException:
+        (place / f"crash-{sha256_hex(data)[:16]}").write_bytes(data)
+        raise
 
 
 def _mutate(data: bytes, max_size: int, seed: int) -> bytes:
@@ -106,18 +119,38 @@ def _tell(name: str, place: Path, log: str) -> None:
 
 
 def _keep(name: str, place: Path) -> None:
-    """Add the fewest, smallest inputs that reach what the corpus does not."""
-    (place / "merged").mkdir()
-    for path in (place / "seeds").iterdir():
-        shutil.copy(path, place / "merged")
-    known = {path.name for path in (place / "merged").iterdir()}
-    child = _forked(name, place, ["-merge=1", str(place / "merged"), str(place / "found")])
-    os.waitpid(child, 0)
+    """Add to the corpus what reaches lines that nothing in it reaches, the smallest first."""
+    known: set[tuple[CodeType, int]] = set()
+    for data in seeds(name, place / "kept"):
+        known |= _reached(name, place / "ws", data)
     left = _KEPT_BYTES
-    for path in sorted((place / "merged").iterdir(), key=lambda path: path.stat().st_size):
-        left -= path.stat().st_size if path.name not in known else 0
-        if path.name not in known and left >= 0:
-            shutil.copy(path, CORPUS / name / path.name[:16])
+    for data in sorted((path.read_bytes() for path in (place / "found").iterdir()), key=lambda data: (len(data), data)):
+        new = _reached(name, place / "ws", data) - known
+        if new and len(data) <= left:
+            known, left = known | new, left - len(data)
+            (CORPUS / name).mkdir(parents=True, exist_ok=True)
+            (CORPUS / name / sha256_hex(data)[:16]).write_bytes(data)
+
+
+def _reached(name: str, root: Path, data: bytes) -> set[tuple[CodeType, int]]:
+    """The lines of ours that a loader comes to on an input."""
+    found: set[tuple[CodeType, int]] = set()
+
+    def trace(frame: FrameType, _event: str, _value: object) -> object:
+        if frame.f_code.co_filename.startswith(OURS):
+            found.add((frame.f_code, frame.f_lineno))
+            return trace
+        return None
+
+    loader = LOADERS[name]
+    loader.place(root / loader.path, data)
+    sys.settrace(trace)
+    try:
+        with suppress(BotCoreError, RollbackError):
+            loader.read(root)
+    finally:
+        sys.settrace(None)
+    return found
 
 
 if __name__ == "__main__":

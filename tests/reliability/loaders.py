@@ -135,7 +135,8 @@ def _decision_journal(root: Path) -> None:
     served_versions(found)
     journal = JsonlTradingDecisionJournal(root / _JOURNAL)
     assert all(isinstance(value, str) for event in journal.export() for value in event.values())
-    assert tuple(f"{_JOURNAL}:{line}" for _, line in journal.malformed) == found.fact.malformed
+    # A line that looks whole and is of no interest is not parsed.
+    assert set(found.fact.malformed) <= {f"{_JOURNAL}:{line}" for _, line in journal.malformed}
 
 
 def _cached_journal(root: Path) -> None:
