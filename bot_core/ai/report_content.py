@@ -57,6 +57,17 @@ def require_types(raw: Mapping[str, object], path: str) -> None:
         raise _fault(path, "; ".join(faults))
 
 
+def require_finding(raw: Mapping[str, object], path: str) -> None:
+    """Raise where a report has none of the fields that say whether it is an alert: then it is none of ours.
+
+    Raises:
+        FileFormatError: It has none.
+    """
+    found = (raw.get("drift_score"), raw.get("status"), raw.get("issues"), raw.get("summary"))
+    if object_at(raw, "metrics", path).get("triggered") is None and all(value is None for value in found):
+        raise _fault(path, "it says neither drift_score, metrics.triggered, status, issues nor summary: no report")
+
+
 def is_enforced(raw: Mapping[str, object]) -> bool:
     """Whether a data-quality alert counts: unless its policy says in so many words that it is not enforced."""
     policy = raw.get("policy")

@@ -16,6 +16,7 @@ from bot_core.ai.report_content import (
     normalize_report_status,
     object_at,
     own_time,
+    require_finding,
     require_types,
     summary_line,
     text_at,
@@ -244,6 +245,7 @@ def read_sign_off(raw: Mapping[str, object], path: str) -> dict[str, SignOff] | 
 
 def _judged(raw: Mapping[str, object], path: str, kind: ReportKind, digest: str) -> AuditReport:
     require_types(raw, path)
+    require_finding(raw, path)
     score, threshold = drift_limits(raw, path)
     critical = is_critical(raw, path)
     if kind == "drift":

@@ -142,6 +142,15 @@ def test_a_workspace_without_reports_has_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "report",
+    [drift(), drift(metrics={}), drift(drift_score=None, threshold=3.0), quality(), quality(status=None, policy={})],
+)
+def test_a_report_without_the_fields_that_make_it_an_alert_or_none_is_unreadable(report: AuditReport) -> None:
+    assert "it says neither drift_score" in (report.error or "")
+    assert settle_set([report], newest=0, since=None) == (report,)
+
+
+@pytest.mark.parametrize(
     ("report", "severity"),
     [
         (drift(drift_score=3.0, threshold=3.0), "alert"),
@@ -151,7 +160,6 @@ def test_a_workspace_without_reports_has_none(tmp_path: Path) -> None:
         (drift(metrics={"triggered": {"value": True}}), "alert"),
         (drift(metrics={"triggered": True}), "alert"),
         (drift(metrics={"triggered": {"value": False}, "feature_drift": {"score": 9, "threshold": 1}}), "ok"),
-        (drift(), "ok"),
         (quality(status="alert"), "alert"),
         (quality(status=" Alert ", policy={"enforce": True}), "alert"),
         (quality(status="alert", policy={"enforce": None}), "alert"),
@@ -208,20 +216,26 @@ def test_signing_a_report_does_not_change_its_digest() -> None:
 
 def test_roles_are_compared_without_regard_to_case_and_the_less_settled_entry_stands() -> None:
     report = drift(
-        sign_off={"Risk": {"status": "Approved"}, "risk": {"status": "pending"}, " LEGAL ": {"status": "waived"}}
+        drift_score=1,
+        sign_off={"Risk": {"status": "Approved"}, "risk": {"status": "pending"}, " LEGAL ": {"status": "waived"}},
     )
 
     assert undecided_roles(report, roles=("RISK", "Legal")) == (("risk", "pending"),)
 
 
 def test_an_order_to_roll_back_settles_an_alert_but_an_unknown_status_does_not() -> None:
-    report = drift(sign_off={"risk": {"status": "rejected"}, "compliance": {"status": "fine"}, "legal": "approved"})
+    report = drift(
+        drift_score=1, sign_off={"risk": {"status": "rejected"}, "compliance": {"status": "fine"}, "legal": "approved"}
+    )
 
     assert undecided_roles(report, roles=()) == (("compliance", "fine"), ("legal", "unreadable"))
 
 
 def test_an_empty_block_settles_nothing() -> None:
-    assert undecided_roles(drift(sign_off={}), roles=ROLES) == (("compliance", "missing"), ("risk", "missing"))
+    assert undecided_roles(drift(drift_score=1, sign_off={}), roles=ROLES) == (
+        ("compliance", "missing"),
+        ("risk", "missing"),
+    )
 
 
 JSON = st.recursive(
