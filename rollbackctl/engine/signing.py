@@ -6,7 +6,8 @@ from pathlib import Path
 from bot_core.ai.reports import normalize_role
 from bot_core.ai.signoff import update_sign_off_file
 from bot_core.foundation.errors import BotCoreError
-from rollbackctl.core.errors import InvalidInputError, UsageError
+from rollbackctl.core.commands import quote
+from rollbackctl.core.errors import InvalidInputError, Problem, UsageError
 from rollbackctl.core.observation import ReportFact
 from rollbackctl.core.plain import plain
 from rollbackctl.core.target import undecided
@@ -80,16 +81,31 @@ def find_reports(session: Session, names: Iterable[str], cwd: Path) -> tuple[str
     return tuple(found)
 
 
+def _refuse_unreadable(root: Path, reports: tuple[str, ...], options: str) -> None:
+    found = {report.path: report.error for report in observe_reports(root) if report.error and report.path in reports}
+    if not found:
+        return
+    others = " ".join(quote(report) for report in reports if report not in found)
+    raise InvalidInputError(
+        f"{len(found)} of {len(reports)} reports cannot be read; none is signed",
+        hint="mend what is named, then run the command again"
+        + (f"\nor sign the others alone: rollbackctl sign-off {others} {options}" if others else ""),
+        problems=tuple(Problem(error, None if path in error else path) for path, error in sorted(found.items())),
+    )
+
+
 def sign(session: Session, reports: Iterable[str], role: str, status: str, by: str, notes: str | None) -> None:
     """Record a decision in each report; the superseded one is kept in it.
 
     After a crash each report holds its old or its new decision.
 
     Raises:
-        InvalidInputError: A report cannot be read or signed; those before it are signed.
+        InvalidInputError: One of them cannot be read, and none is signed; or, where somebody has damaged one meanwhile,
+            it cannot be signed, and those before it are.
     """
-    workspace = session.workspace
-    for report in reports:
+    workspace, listed = session.workspace, tuple(reports)
+    _refuse_unreadable(workspace.root, listed, f"--role {quote(role)} --status {status} --by {quote(by)}")
+    for report in listed:
         try:
             update_sign_off_file(
                 workspace.root,
