@@ -1,5 +1,6 @@
 """The run's entry in the incident journal, appended once and marked with the run's id."""
 
+import re
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -8,23 +9,30 @@ from pydantic import field_validator
 from bot_core.foundation.atomic_file import make_folder
 from bot_core.foundation.log_block import append_block_durable
 from rollbackctl.core.facts import Facts
+from rollbackctl.core.plain import escaped, plain
 from rollbackctl.core.plan import Desired, Phase
 from rollbackctl.core.state import RUN_ACTOR, RUN_ID, RUN_SIGNERS, RUN_TIME, State
 from rollbackctl.kinds import Binding
 from rollbackctl.spec.document import Spec
 
+# Code, tags, links, tables, emphasis, mentions, and the colon of an address that readers make a link of.
+_ACTIVE = re.compile(r"[`<\[\]|*~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<![A-Za-z0-9])@|:(?=//)|(?<=www)\.|(?<=mailto):")
 _OUTCOME = "- outcome: rollback executed and verified by "
 
 
 class EntryState(State):
-    """The entry's lines: the run's mark first, the outcome last. A value of several lines becomes one."""
+    """The entry's lines: the run's mark first, the outcome last.
+
+    The file is Markdown that people read: what a name in a line would do there, be it only to end the line, is written
+    as an escape.
+    """
 
     lines: tuple[str, ...]
 
     @field_validator("lines")
     @classmethod
     def _one_line_each(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(" ".join(line.splitlines()) for line in lines)
+        return (*lines[:1], *(_ACTIVE.sub(escaped, plain(" ".join(line.splitlines()))) for line in lines[1:]))
 
 
 class IncidentEntry:

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -5,8 +6,13 @@ import pytest
 from rollbackctl.core.state import resolve
 from rollbackctl.kinds.incident_entry import EntryState, IncidentEntry
 from tests.examples import RUN, VALUES, bind, make_facts, make_spec, pin
+from tests.hostile import NAMES
+from tests.rollbackctl.render.test_escape import hidden
+from tests.rollbackctl.render.test_markdown import tokens
 
 NAME = "audit/ai_decision/incident_journal.md"
+
+PLAIN_LIST = {f"{part}_{end}" for part in ("bullet_list", "list_item", "paragraph") for end in ("open", "close")}
 
 
 @pytest.fixture
@@ -41,6 +47,22 @@ def test_the_entry_names_reports_of_both_kinds_and_both_versions() -> None:
         "- signed by: risk: J. Kowal",
         f"- outcome: rollback executed and verified by ops@host-1, run {RUN}",
     )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_who_signed_and_what_lies_where_means_nothing_to_a_reader_of_markdown(
+    name: str, workspace: Path, kind: IncidentEntry
+) -> None:
+    state = entry(signers=NAMES[name])
+
+    text = "\n".join(state.lines[1:])
+    found = {token.type for token in tokens(text)}
+
+    assert found <= {"heading_open", "heading_close", "inline", "text", "softbreak"} | PLAIN_LIST
+    assert hidden(text.replace("\n", "")) == []
+    assert re.search(r"(?<![A-Za-z0-9])@\w|://|www\.|mailto:", text) is None
+    kind.move(NAME, None, state)
+    assert kind.observe(NAME) == state
 
 
 def test_the_entry_stands_after_a_blank_line_and_nothing_before_it_changes(
