@@ -129,12 +129,13 @@ class Examiner:
         )
 
     def _walk_forward(self, raw: dict[str, JsonValue], version: str) -> WalkForwardFact | None:
-        reports = linked_reports(self._walks, raw, version)
+        # Where none is linked, one that cannot be read may be the one: it is named.
+        reports = linked_reports(self._walks, raw, version) or [walk for walk in self._walks if walk.error]
         if not reports:
             return None
         report = reports[0]
         # Roles are judged where the policy is known; here only what the report says about the artifact.
-        own = link_problems(report, raw, version, roles=())
+        own = (report.error,) if report.error else link_problems(report, raw, version, roles=())
         block = report.sign_off or {}
         unsigned = {f"{role} is {item.status}" for role, item in block.items()}
         return WalkForwardFact(

@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from rollbackctl.core.errors import InvalidInputError
+from rollbackctl.engine.exposure import read_exposure
+from rollbackctl.engine.versions import hmac_keys
+from rollbackctl.render.hold import render_hold
+from rollbackctl.spec.document import Policy
 from tests.harness import PLAN, SAVED, Done, Site, new_site, quick_folder
 from tests.hostile import unsafe
 from tests.reliability.child import in_child, starve_of_memory
@@ -16,6 +21,8 @@ from tests.reliability.child import in_child, starve_of_memory
 CORPUS = Path(__file__).parent / "hostile"
 APPLY = ("apply", PLAN, "--yes")
 CHECKED = ("plan", PLAN, "--check")
+_AUDIT = "audit/ai_decision"
+_BUNDLE = f"{_AUDIT}/models/decision-core/20251029T041045Z"
 
 
 @dataclass(frozen=True)
@@ -27,12 +34,14 @@ class Loader:
         command: What reads it.
         code: The exit code; 0 where the interface says that the file is named and passed over.
         named: What names it in the output.
+        like: The loader whose corpus it shares; "": its own.
     """
 
     path: str
     command: tuple[str, ...] = APPLY
     code: int = 8
     named: str = ""
+    like: str = ""
 
 
 LOADERS = {
@@ -49,6 +58,12 @@ LOADERS = {
     "run_journal": Loader("RUN/journal.jsonl"),
     "run_plan": Loader("RUN/plan.json"),
     "candidates": Loader("data/decision_engine/paper/candidates.json"),
+    "walk_forward": Loader(f"{_AUDIT}/walk_forward/20251029T041045Z.json", CHECKED, 0, "v9", "serving"),
+    "signature": Loader(f"{_BUNDLE}/model-v9.sig", CHECKED, 0, _BUNDLE, "serving"),
+    "checksums": Loader(f"{_BUNDLE}/checksums.sha256", CHECKED, 0, _BUNDLE, "serving"),
+    "acknowledgement": Loader("var/models/engines/host-1.json", ("status",), 0, "host pid 1", "serving"),
+    "quarantine": Loader("models/decision_engine/quarantine/v7.json", like="serving"),
+    "thresholds": Loader("config/thresholds.yaml", like="policy"),
 }
 # What is said of a fault, wherever it is found: a file that is refused for another reason proves nothing.
 REASONS = {
@@ -71,10 +86,24 @@ OWN_REASONS = {
     "auto_trader": r"neither true nor false|written twice|repeats nothing|not YAML|not UTF-8|more than one document|"
     "deeper than|not a mapping|is missing",
     "decision_journal": "journal.*decisions-20251118.jsonl:1",
+    "acknowledgement": r"\(generation -1\)",
+    "checksums": "checksums.sha256",
     "run_journal": "journal.jsonl:[12]: the run journal is damaged",
 }
 _LARGE = 1 << 24
-CASES = sorted(path for path in CORPUS.glob("*/*") if path.parent.name in LOADERS)
+THRESHOLDS = """\
+max_cost_bps: 20
+min_net_edge_bps: 1.5
+max_daily_loss_pct: 0.05
+max_drawdown_pct: 0.2
+max_position_ratio: 0.8
+max_open_positions: 8
+max_latency_ms: 500
+max_trade_notional: 50000
+"""
+CASES = [
+    (name, path) for name, loader in LOADERS.items() for path in sorted((CORPUS / (loader.like or name)).iterdir())
+]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +117,11 @@ def waiting(folder: Path) -> Site:
     """A workspace with a plan that tries candidates, and the same plan saved."""
     site = new_site(folder / "waiting")
     text = (site.root / PLAN).read_text()
-    (site.root / PLAN).write_text(text.replace("spec: {model: {}}", "spec: {model: {}, checks: {smoke: {}}}"))
+    more = "model: {}, checks: {smoke: {}}, serving: {thresholds: config/thresholds.yaml}"
+    (site.root / PLAN).write_text(text.replace("spec: {model: {}}", f"spec: {{{more}}}"))
+    (site.root / "config/thresholds.yaml").write_text(THRESHOLDS)
+    for folder in ("var/models/engines", "models/decision_engine/quarantine"):
+        (site.root / folder).mkdir()
     site.save()
     return site
 
@@ -147,18 +180,18 @@ def assert_refused(name: str, done: Done, code: int | None = None) -> None:
 
 
 def test_every_loader_has_its_corpus() -> None:
-    assert {path.name for path in CORPUS.iterdir()} == LOADERS.keys()
+    assert {path.name for path in CORPUS.iterdir()} == {loader.like or name for name, loader in LOADERS.items()}
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.stem}")
-def test_a_hostile_file_is_refused_for_its_reason_and_nothing_changes(case: Path, placed) -> None:
-    site = placed(case.parent.name, lambda path: path.write_bytes(case.read_bytes()))
+@pytest.mark.parametrize(("name", "case"), CASES, ids=[f"{name}-{case.stem}" for name, case in CASES])
+def test_a_hostile_file_is_refused_for_its_reason_and_nothing_changes(name: str, case: Path, placed) -> None:
+    site = placed(name, lambda path: path.write_bytes(case.read_bytes()))
     before = everything(site.root)
 
-    done = site(*LOADERS[case.parent.name].command)
+    done = site(*LOADERS[name].command)
 
-    assert_refused(case.parent.name, done)
-    reason = OWN_REASONS.get(case.parent.name) or REASONS.get(case.stem, "")
+    assert_refused(name, done)
+    reason = OWN_REASONS.get(name) or REASONS.get(case.stem, "")
     assert re.search(reason, done.out + done.err), done
     assert everything(site.root) == before
 
@@ -199,3 +232,51 @@ def test_what_is_no_plain_file_of_a_bounded_size_is_refused_in_bounded_memory(na
 
     assert_refused(name, done, 8 if name == "decision_journal" else None)
     assert everything(site.root) == before
+
+
+def test_a_risk_snapshot_that_cannot_be_read_is_a_line_that_says_so(tmp_path: Path) -> None:
+    shown = []
+    for case in sorted((CORPUS / "serving").iterdir()):
+        (tmp_path / "risk_snapshot.json").write_bytes(case.read_bytes())
+        shown += [render_hold(None, (), (), read_exposure(tmp_path / "risk_snapshot.json"), (), (), ())]
+        reason = REASONS.get(case.stem)
+        assert reason is None or re.search(f"risk_snapshot.json, line 1: .*({reason})", shown[-1])
+
+    assert unsafe("".join(shown)) == []
+
+
+def test_a_risk_snapshot_without_end_is_not_read(tmp_path: Path) -> None:
+    def act() -> Done:
+        starve_of_memory()
+        return Done(0, "\n".join(read_exposure(path)), "")
+
+    path = tmp_path / "risk_snapshot.json"
+    SORTS["huge file"](path)
+
+    assert in_child(act).out == "risk_snapshot.json is larger than 16777216 bytes"
+
+
+@pytest.mark.parametrize("sort", ["dangling link", "link to itself", "fifo", "socket", "folder", "huge file"])
+def test_a_key_that_is_no_file_of_a_keys_size_is_refused(sort: str, tmp_path: Path) -> None:
+    def act() -> Done:
+        starve_of_memory()
+        try:
+            hmac_keys(policy, tmp_path)
+        except InvalidInputError as error:
+            return Done(error.exit_code, "", str(error))
+        return Done(0, "", "")
+
+    policy = Policy.model_validate({"hmac_keys": {"ai": {"file": "signing.key"}}})
+    SORTS[sort](tmp_path / "signing.key")
+
+    done = in_child(act)
+
+    assert done.code == 8
+    assert "config/rollbackctl.yaml: hmac_keys.ai: signing.key" in done.err
+
+
+def test_a_key_whose_place_is_no_path_is_refused(tmp_path: Path) -> None:
+    policy = Policy.model_validate({"hmac_keys": {"ai": {"file": "a\0b"}}})
+
+    with pytest.raises(InvalidInputError, match=r"hmac_keys\.ai"):
+        hmac_keys(policy, tmp_path)
