@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from pydantic import JsonValue
 
@@ -12,6 +12,9 @@ from rollbackctl.core.facts import Facts
 from rollbackctl.core.gate import Outcome
 from rollbackctl.core.observation import VersionFact
 from rollbackctl.spec.document import Document, Spec
+
+if TYPE_CHECKING:
+    from bot_core.ai.drift.scan import Pool
 
 
 @frozen
@@ -25,6 +28,7 @@ class Bench:
         artifact: The stored copy of the target, named by its digest, relative to the workspace.
         limits: The policy's numbers by name.
         inputs: Digests of the plan's inputs by path; what is read must have the digest that stands here.
+        pool: Who counts rows; None: this machine.
     """
 
     root: Path
@@ -33,6 +37,7 @@ class Bench:
     artifact: str
     limits: Mapping[str, float] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+    pool: "Pool | None" = None
 
     def section(self, name: str) -> Mapping[str, JsonValue]:
         """Return a check's section of the rollback plan; empty when there is none."""

@@ -40,6 +40,7 @@ class DataDrift:
 
     def run(self, bench: Bench) -> Outcome:
         """Measure the stored copy of the target."""
+        from bot_core.ai.drift.scan import this_machine
         from rollbackctl.data_drift.measure import Subject, measure  # it brings numpy
 
         settings = data_drift_settings(bench.spec)
@@ -48,7 +49,7 @@ class DataDrift:
         target = bench.facts.target
         subject = Subject(target.version, bench.artifact, bench.facts.repository, target.sha256)
         try:
-            fact = measure(bench.root, settings, [subject])
+            fact = measure(bench.root, settings, [subject], pool=bench.pool or this_machine())
         except BotCoreError as error:
             return Outcome(self.name, Result.INCONCLUSIVE, error.problem)
         finding = find(fact, target.version, limits_of(settings, bench.limits))

@@ -103,7 +103,7 @@ class App:
         from rollbackctl.engine.workspace import Workspace, find_workspace, this_actor
 
         root = find_workspace(self.options.get("workspace"), self.environment, Path.cwd())
-        return Workspace(root, self.clock, this_actor())
+        return Workspace(root, self.clock, this_actor(), cluster=self.options.get("cluster"))
 
     def session(self, workspace: "Workspace | None" = None) -> "Session":
         """Open a workspace's run store."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rollbackctl.cli.app import App, shown_path
-from rollbackctl.cli.options import common
+from rollbackctl.cli.options import common, measuring
 from rollbackctl.cli.show_plan import emit_document
 from rollbackctl.cli.signals import ending_on_signals, stopping_on_signals
 from rollbackctl.core.commands import quote, sign_off_commands
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Do not ask; for a YAML plan. A saved plan was reviewed and never asks.")
 @click.option("--all-or-nothing", is_flag=True, help="Refuse to begin while any gate blocks or waits.")
 @common
+@measuring
 def command(app: App, plan: str, yes: bool, all_or_nothing: bool) -> int:
     """Carry a plan out, or continue its unfinished run.
 

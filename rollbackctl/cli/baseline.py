@@ -3,7 +3,7 @@
 import click
 
 from rollbackctl.cli.app import App, lead_on
-from rollbackctl.cli.options import common
+from rollbackctl.cli.options import common, measuring
 
 _FORMATS = ("parquet", "csv", "journal")
 
@@ -16,6 +16,7 @@ _FORMATS = ("parquet", "csv", "journal")
 @click.option("--format", "form", type=click.Choice(_FORMATS), help="Default: by the suffix; a folder holds Parquet.")
 @click.option("--repository", metavar="DIR", default="models/decision_engine", show_default=True)
 @common
+@measuring
 def command(app: App, version: str, data: str, form: str | None, repository: str) -> int:
     """Make the baseline of a VERSION whose training wrote none, from the rows that it was trained on.
 
@@ -32,7 +33,7 @@ def command(app: App, version: str, data: str, form: str | None, repository: str
 
     workspace = app.workspace()
     subject = subject_of(workspace.root, repository, version)
-    baseline, path = make_afterwards(workspace.root, subject, window_of(window_at(data, form)))
+    baseline, path = make_afterwards(workspace.root, subject, window_of(window_at(data, form)), workspace.pool)
     app.out(f"{plain(version)}: {len(baseline.features)} features in {baseline.rows:,} rows, named in {plain(path)}")
     lead_on(app, "rollbackctl targets PLAN")
     return 0

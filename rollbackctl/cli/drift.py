@@ -3,7 +3,7 @@
 import click
 
 from rollbackctl.cli.app import App, lead_on
-from rollbackctl.cli.options import common
+from rollbackctl.cli.options import common, measuring
 from rollbackctl.core.commands import quote
 
 
@@ -12,6 +12,7 @@ from rollbackctl.core.commands import quote
 @click.option("--version", metavar="VERSION", help="Which version; default: the repository's active one.")
 @click.option("--dry-run", is_flag=True, help="Show it, and write no report.")
 @common
+@measuring
 def command(app: App, plan: str, version: str | None, dry_run: bool) -> int:
     """Measure one version against the window of PLAN, and write a drift report in the engine's own format.
 
@@ -31,7 +32,10 @@ def command(app: App, plan: str, version: str | None, dry_run: bool) -> int:
     spec = app.spec(plan, workspace)
     settings = drift_settings(spec)
     subject = subject_of(workspace.root, spec.spec.model.repository, version)
-    measured = measure_one(workspace.root, settings, subject, cache=workspace.cache, progress=app.progress("counting"))
+    progress = app.progress("counting")
+    measured = measure_one(
+        workspace.root, settings, subject, pool=workspace.pool, cache=workspace.cache, progress=progress
+    )
     limits = limits_of(settings, workspace.policy.limits).measures
     app.out(render_features(subject.version, measured, limits))
     if not dry_run:

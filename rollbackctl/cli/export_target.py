@@ -3,13 +3,14 @@
 import click
 
 from rollbackctl.cli.app import App, lead_on
-from rollbackctl.cli.options import common
+from rollbackctl.cli.options import common, measuring
 from rollbackctl.core.commands import quote
 
 
 @click.command("export-target")
 @click.argument("plan", type=click.Path(dir_okay=False))
 @common
+@measuring
 def command(app: App, plan: str) -> int:
     """Write rollback_target.json, a byte copy of the plan's target, for those who go on by hand.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from rollbackctl.cli.app import App
-from rollbackctl.cli.options import common
+from rollbackctl.cli.options import common, measuring
 from rollbackctl.core.commands import quote
 
 
@@ -13,6 +13,7 @@ from rollbackctl.core.commands import quote
 @click.argument("plan", required=False, type=click.Path(dir_okay=False))
 @click.option("--out", metavar="FILE", help="Write it to a file instead of stdout.")
 @common
+@measuring
 def command(app: App, plan: str | None, out: str | None) -> int:
     """Write everything a plan needs to know as one file, for planning elsewhere.
 

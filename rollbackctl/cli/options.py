@@ -1,12 +1,16 @@
-"""The options that every command takes, before or after its name."""
+"""The options that every command takes, before or after its name; and that of commands which count rows."""
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rollbackctl.cli.app import App
+from rollbackctl.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from bot_core.ai.drift.cluster import Cluster
 
 _GLOBAL = ("workspace", "log_level", "as_json", "no_color", "no_input", "lock_timeout")
 
@@ -31,3 +35,27 @@ def common(function: Callable[..., int | None]) -> Callable[..., int | None]:
     ):
         decorated = option(decorated)
     return decorated
+
+
+def measuring(function: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Add the option that names who counts the rows of windows, to a command that the global options are added to."""
+
+    @wraps(function)
+    def command(app: App, *args: Any, scheduler: str | None, **options: Any) -> int | None:
+        if url := scheduler or app.environment.get("ROLLBACKCTL_SCHEDULER"):
+            app.configure({"cluster": _cluster(url)})
+        return function(app, *args, **options)
+
+    text = "Count rows on this Dask cluster; else ROLLBACKCTL_SCHEDULER, else this machine."
+    decorated: Callable[..., int | None] = click.option("--scheduler", metavar="URL", help=text)(command)
+    return decorated
+
+
+def _cluster(url: str) -> "Cluster":
+    from bot_core.ai.drift.cluster import Cluster
+    from bot_core.foundation.errors import BotCoreError
+
+    try:
+        return Cluster(url)
+    except BotCoreError as error:
+        raise UsageError(error.problem, hint=error.hint) from error

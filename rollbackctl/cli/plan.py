@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rollbackctl.cli.app import App, shown_path
-from rollbackctl.cli.options import common
+from rollbackctl.cli.options import common, measuring
 from rollbackctl.cli.show_plan import exit_code, show_document, with_formats
 from rollbackctl.core.commands import quote
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--out", metavar="FILE", help="Save the plan, to be reviewed and applied as it is.")
 @with_formats
 @common
+@measuring
 def command(
     app: App, plan: str, world: str | None, out: str | None, form: str, detailed_exitcode: bool, check: bool
 ) -> int:

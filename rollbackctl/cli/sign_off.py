@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rollbackctl.cli.app import App, lead_on
-from rollbackctl.cli.options import common
+from rollbackctl.cli.options import common, measuring
 from rollbackctl.core.commands import quote, sign_off_commands
 from rollbackctl.core.errors import UsageError
 
@@ -24,6 +24,7 @@ STATUSES = ("approved", "waived", "rejected", "pending", "investigating", "escal
 @click.option("--by", required=True, metavar="NAME", help="The person who decided.")
 @click.option("--notes", metavar="TEXT", help="Why; needed where a report is waived.")
 @common
+@measuring
 def command(
     app: App, reports: tuple[str, ...], plan: str | None, role: str, status: str, by: str, notes: str | None
 ) -> int:

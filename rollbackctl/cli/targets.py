@@ -3,7 +3,7 @@
 import click
 
 from rollbackctl.cli.app import App, lead_on, shown_path
-from rollbackctl.cli.options import common
+from rollbackctl.cli.options import common, measuring
 from rollbackctl.core.commands import quote
 
 
@@ -11,6 +11,7 @@ from rollbackctl.core.commands import quote
 @click.argument("plan", type=click.Path(dir_okay=False))
 @click.option("--format", "form", type=click.Choice(("text", "json", "markdown")), default="text", show_default=True)
 @common
+@measuring
 def command(app: App, plan: str, form: str) -> int:
     """Rank every version as a target of PLAN. Writes nothing in the workspace.
 

@@ -1,12 +1,11 @@
 """A baseline made afterwards, for a version whose training wrote none."""
 
-import os
 from pathlib import Path
 
 from bot_core.ai.baseline import Baseline, make_baseline
 from bot_core.ai.dataset import FeatureTable
 from bot_core.ai.drift.profiles import add_baseline
-from bot_core.ai.drift.scan import Threads, read_window
+from bot_core.ai.drift.scan import Pool, read_window
 from bot_core.ai.drift.window import Window
 from bot_core.foundation.errors import FileFormatError, MissingFileError
 from bot_core.foundation.safe_file import read_inside
@@ -14,7 +13,7 @@ from bot_core.foundation.strict_json import parse_object
 from rollbackctl.data_drift.measure import Subject
 
 
-def make_afterwards(root: Path, subject: Subject, rows: Window) -> tuple[Baseline, str]:
+def make_afterwards(root: Path, subject: Subject, rows: Window, pool: Pool) -> tuple[Baseline, str]:
     """Measure the rows that a version was trained on, and keep what is found beside its artifact.
 
     The artifact is not touched. After a crash the baseline is there whole and named, or counts for nothing.
@@ -23,6 +22,7 @@ def make_afterwards(root: Path, subject: Subject, rows: Window) -> tuple[Baselin
         root: The workspace.
         subject: The version.
         rows: Its training rows.
+        pool: Who counts them.
 
     Returns:
         The baseline, and the path of the file that names it, below the workspace.
@@ -36,7 +36,7 @@ def make_afterwards(root: Path, subject: Subject, rows: Window) -> tuple[Baselin
     names = raw.get("feature_names")
     if not isinstance(names, list) or not names or subject.sha256 is None:
         raise FileFormatError(f"{subject.artifact} names no features", path=subject.artifact)
-    found = read_window(rows, root, tuple(map(str, names)), (), pool=Threads(os.cpu_count() or 1))
+    found = read_window(rows, root, tuple(map(str, names)), (), pool=pool)
     if lacking := sorted({*map(str, names)} & found.absent):
         raise FileFormatError(f"{rows.path} has no column {', '.join(lacking)}", path=rows.path)
     batches = list(found.batches)

@@ -1,6 +1,5 @@
 """Measuring data drift: one pass over the window for all versions, each held against its own training rows."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from bot_core.ai.drift.assess import FeatureDrift, assess, assess_segments, worst
 from bot_core.ai.drift.profiles import Known, known_profile
 from bot_core.ai.drift.ruler import Profile
-from bot_core.ai.drift.scan import Scanned, Threads, scan
+from bot_core.ai.drift.scan import Pool, Scanned, scan
 from bot_core.ai.drift.tally import EdgeSet
 from bot_core.ai.drift.window import Window
 from bot_core.foundation.cache import DerivedCache
@@ -45,6 +44,7 @@ def measure(
     settings: DataDriftSettings,
     subjects: Sequence[Subject],
     *,
+    pool: Pool,
     cache: DerivedCache | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> DataDriftFact:
@@ -54,6 +54,7 @@ def measure(
         root: The workspace.
         settings: The window and its segments.
         subjects: The versions.
+        pool: Who counts.
         cache: Counts of files that were scanned before.
         progress: Is told how many parts of the window are done, and how many there are.
 
@@ -62,9 +63,7 @@ def measure(
     """
     known, problems = _profiles(root, subjects)
     edge_set = EdgeSet.of([item.profile for item in known.values()], settings.segments)
-    scanned = scan(
-        window_of(settings.window), root, edge_set, pool=Threads(os.cpu_count() or 1), cache=cache, progress=progress
-    )
+    scanned = scan(window_of(settings.window), root, edge_set, pool=pool, cache=cache, progress=progress)
     return DataDriftFact(
         window=_window(settings, scanned),
         versions=tuple(
@@ -91,6 +90,7 @@ def measure_one(
     settings: DataDriftSettings,
     subject: Subject,
     *,
+    pool: Pool,
     cache: DerivedCache | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Measured:
@@ -105,9 +105,7 @@ def measure_one(
         raise BotCoreError(f"{subject.version}: {problems[subject.version]}")
     profile = known[subject.version].profile
     edge_set = EdgeSet.of([profile])
-    scanned = scan(
-        window_of(settings.window), root, edge_set, pool=Threads(os.cpu_count() or 1), cache=cache, progress=progress
-    )
+    scanned = scan(window_of(settings.window), root, edge_set, pool=pool, cache=cache, progress=progress)
     if absent := _absent(profile, scanned):
         raise BotCoreError(f"{subject.version}: {absent}")
     return Measured(_window(settings, scanned), profile.source, profile.rows, assess(profile, edge_set, scanned.tally))

@@ -1,12 +1,11 @@
 """The window's rows, decided by the version that goes and by the one that comes."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot_core.ai.artifact import ModelArtifact
-from bot_core.ai.drift.scan import Threads, read_window
+from bot_core.ai.drift.scan import Pool, read_window
 from bot_core.ai.drift.tally import Batch, TextColumn
 from bot_core.config.decision_engine import parse_decision_engine, runbook_config
 from bot_core.decision.replay import Replayed, replay
@@ -34,7 +33,7 @@ class Decided:
 
 
 def replay_window(
-    root: Path, settings: ReplaySettings, before: Decided, after: Decided, thresholds: str | None
+    root: Path, settings: ReplaySettings, before: Decided, after: Decided, thresholds: str | None, pool: Pool
 ) -> ReplayFact:
     """Let both versions decide about rows of the window, evenly spread over it; writes nothing.
 
@@ -50,7 +49,7 @@ def replay_window(
     except BotCoreError as error:
         return fact.model_copy(update={"problem": error.problem.replace(f"{root}/", "")})
     names = sorted({name for model in models for name in model.feature_names})
-    found_rows = read_window(window, root, names, settings.parts, pool=Threads(os.cpu_count() or 1))
+    found_rows = read_window(window, root, names, settings.parts, pool=pool)
     if lacking := sorted({*names} & found_rows.absent):
         return fact.model_copy(update={"problem": f"the window has no column {', '.join(lacking)}"})
     parts = tuple(column for column in settings.parts if column not in found_rows.absent)

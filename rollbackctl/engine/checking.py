@@ -57,4 +57,5 @@ def run_checks(context: "Context") -> None:
 def _bench(context: "Context", facts: Facts) -> Bench:
     artifact = f"{context.spec.spec.serving.model_dir}/artifacts/{facts.target.sha256}.json"
     workspace = context.run.workspace
-    return Bench(workspace.root, context.spec, facts, artifact, workspace.policy.limits, context.plan.inputs)
+    limits, inputs = workspace.policy.limits, context.plan.inputs
+    return Bench(workspace.root, context.spec, facts, artifact, limits, inputs, workspace.cluster)

@@ -84,7 +84,7 @@ def replayed(workspace: Workspace, spec: Spec, evidence: Observation, facts: Fac
         Decided(version.version, f"{body.model.repository}/{files[version.version]}")
         for version in (facts.withdrawn, facts.target)
     )
-    return replay_window(workspace.root, settings, before, after, body.serving.thresholds)
+    return replay_window(workspace.root, settings, before, after, body.serving.thresholds, workspace.pool)
 
 
 def plan_binding(workspace: Workspace, spec: Spec) -> Binding:
@@ -182,7 +182,7 @@ def _data_drift(
         Subject(fact.version, f"{repository}/{fact.file}", repository, fact.sha256 if fact.features else None)
         for fact in versions
     ]
-    return measure(workspace.root, settings, subjects, cache=workspace.cache, progress=progress)
+    return measure(workspace.root, settings, subjects, pool=workspace.pool, cache=workspace.cache, progress=progress)
 
 
 def guess_incident(workspace: Workspace, checklist: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bot_core.foundation.cache import DerivedCache, user_cache_folder
 from bot_core.foundation.digest import sha256_hex
@@ -17,6 +18,10 @@ from rollbackctl.core.errors import InvalidInputError, RollbackError, UsageError
 from rollbackctl.engine.registry import Registry, load_registry
 from rollbackctl.spec.document import Policy, Spec
 from rollbackctl.spec.load import load_policy, load_spec
+
+if TYPE_CHECKING:
+    from bot_core.ai.drift.cluster import Cluster
+    from bot_core.ai.drift.scan import Pool
 
 POLICY_FILE = "config/rollbackctl.yaml"
 MARK = Path("audit", "ai_decision")
@@ -51,12 +56,17 @@ def account_name(uid: int) -> str:
 
 @frozen
 class Workspace:
-    """A workspace folder with the clock and the person that work on it."""
+    """A workspace folder with the clock, the person and the machines that work on it.
+
+    Attributes:
+        cluster: Counts the rows of windows; None: this machine does.
+    """
 
     root: Path
     clock: Callable[[], datetime]
     actor: Actor
     given_policy: Policy | None = None
+    cluster: "Cluster | None" = None
 
     def leniently(self) -> "tuple[Workspace, str]":
         """Return a workspace that can be held whatever its policy says, and what is wrong with the policy, or ""."""
@@ -92,6 +102,13 @@ class Workspace:
     def cache(self) -> DerivedCache:
         """What this user can compute again; a workspace's own files never hold it."""
         return DerivedCache(user_cache_folder(os.environ))
+
+    @property
+    def pool(self) -> "Pool":
+        """Who counts the rows of windows."""
+        from bot_core.ai.drift.scan import this_machine
+
+        return self.cluster or this_machine()
 
     @cached_property
     def registry(self) -> Registry:

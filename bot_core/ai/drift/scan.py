@@ -1,5 +1,6 @@
 """The one pass over a window: every row of it counted once, for all models together, by as many hands as there are."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial, reduce
@@ -64,6 +65,11 @@ class Threads:
                 yield future.result()
         finally:
             executor.shutdown(cancel_futures=True)
+
+
+def this_machine() -> Threads:
+    """A thread for each of its cores."""
+    return Threads(os.cpu_count() or 1)
 
 
 @frozen
@@ -150,7 +156,12 @@ def read_window(window: Window, root: Path, numbers: Sequence[str], texts: Seque
 
 
 def count_task(task: Task, edge_set: EdgeSet) -> Counted:
-    """Count the rows of one task; may run anywhere where the file can be opened."""
+    """Count the rows of one task; may run anywhere where the file can be opened.
+
+    Raises:
+        BotCoreError: As the readers say; or there is another file under this path than where the window was found.
+    """
+    _require_same(task)
     counter = edge_set.counter
     tally, span = counter.nothing(), None
     for piece in _READERS[task.format](task, edge_set.numbers, edge_set.texts):
@@ -160,6 +171,20 @@ def count_task(task: Task, edge_set: EdgeSet) -> Counted:
             if kept.times is not None:
                 span = merged(span, (int(kept.times.min()), int(kept.times.max())))
     return Counted(task, tally, span)
+
+
+def _require_same(task: Task) -> None:
+    source = task.source
+    if source.root is None:
+        return
+    size = as_now(source).size
+    if size < source.size or (size > source.size and task.format != "journal"):
+        raise BotCoreError(
+            f"{source.path} changed while it was read, or is another file where it is counted: {size} bytes, not "
+            f"{source.size}",
+            hint="run this again once nobody writes to it; the workers of a cluster must see the workspace's own files",
+            path=source.path,
+        )
 
 
 def _chosen(

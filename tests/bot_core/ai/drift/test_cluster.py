@@ -15,7 +15,9 @@ import pytest
 from distributed import Client, Security
 
 from bot_core.ai.drift.cluster import Cluster
+from bot_core.ai.drift.part import Task
 from bot_core.ai.drift.scan import Pool, Scanned, count_task, scan
+from bot_core.ai.drift.source import find_sources
 from bot_core.ai.drift.window import Window
 from bot_core.foundation.errors import BotCoreError, FileFormatError
 from bot_core.foundation.frozen import replace
@@ -122,6 +124,17 @@ def test_what_is_wrong_with_a_file_is_the_same_error_on_a_cluster(
         errors.append((caught.type, caught.value.problem, caught.value.hint, caught.value.path, caught.value.line))
 
     assert errors[0] == errors[1]
+
+
+@pytest.mark.parametrize(("format", "more"), [("parquet", -1), ("parquet", 1), ("journal", 1)])
+def test_another_file_under_the_same_path_is_not_counted(window: Path, format: str, more: int) -> None:  # noqa: A002
+    [source, *_] = find_sources(Window("w", "parquet"), window)
+    task = Task(replace(source, size=source.size + more), format)
+
+    with pytest.raises(BotCoreError, match=r"w/0\.parquet .* is another file where it is counted: \d+ bytes") as caught:
+        count_task(task, edge_set("x"))
+
+    assert "the workers of a cluster must see the workspace's own files" in caught.value.hint
 
 
 def test_a_bug_is_the_same_exception_on_a_cluster(members: Members) -> None:
