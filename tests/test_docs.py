@@ -12,13 +12,16 @@ from typing import Any
 import click
 import pytest
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from rollbackctl.cli.main import COMMANDS, cli
 from rollbackctl.cli.options import common
 from rollbackctl.cli.schema import NAMES
+from rollbackctl.core.data_drift import MEASURES
 from rollbackctl.core.errors import RollbackError
 from rollbackctl.engine.registry import load_registry
 from rollbackctl.kinds import Kind
+from rollbackctl.spec.data_drift import DataDriftSettings, limits_of
 from rollbackctl.spec.document import HmacKey, Policy, Spec
 from rollbackctl.spec.load import load_spec
 from scripts.check_docs import main as broken_links
@@ -143,11 +146,21 @@ def _numbers(node: ast.expr) -> Iterator[int]:
 def test_every_field_of_a_plan_is_documented_with_its_default() -> None:
     default = Spec.default(name="x", incident="x").model_dump(mode="json")
     fields = {path: shown for path, shown in _fields(Spec, default) if path != "spec" and path != "metadata"}
-    for section, settings in load_registry(Policy()).check_sections.items():
-        if settings is not None:
-            fields |= _fields(settings, settings().model_dump(mode="json"), f"spec.checks.{section}.")
+    registry = load_registry(Policy())
+    for group, sections in (("gates", registry.gate_sections), ("checks", registry.check_sections)):
+        for section, settings in sections.items():
+            if settings is not None:
+                fields |= _fields(settings, _defaults(settings), f"spec.{group}.{section}.")
 
     assert _documented("plan-format.md") == fields
+
+
+def test_every_measure_is_documented_with_its_default_limit() -> None:
+    limits = limits_of(DataDriftSettings.model_validate({"window": {"path": "x"}}), {}).measures
+
+    page = read("plan-format.md")
+    assert [name for name, limit in limits.items() if f"`{name}` {limit:g}" not in page] == []
+    assert [name for name in MEASURES if f"`{name}`" not in page] == []
 
 
 def test_every_field_of_the_policy_is_documented_with_its_default() -> None:
@@ -170,6 +183,17 @@ def _fields(model: type[BaseModel], default: Any, place: str = "") -> Iterator[t
             yield path, "required" if field.is_required() and isinstance(default, dict) else _shown(value)
         if nested is not None:
             yield from _fields(nested, value, f"{path}.")
+
+
+def _defaults(model: type[BaseModel]) -> dict[str, Any]:
+    """The defaults of a section, and of each section that must be in it."""
+    fields = {name: (field, _model_in(field.annotation)) for name, field in model.model_fields.items()}
+    return {
+        name: to_jsonable_python(field.get_default())
+        if not field.is_required()
+        else (_defaults(nested) if nested is not None else None)
+        for name, (field, nested) in fields.items()
+    }
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

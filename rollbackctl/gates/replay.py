@@ -22,7 +22,7 @@ class Replay:
         """Answer from what was replayed when the evidence was read; every part is told, whatever the answer."""
         settings, fact = replay_settings(case.spec), case.observation.replay
         if settings is None or fact is None:
-            return Verdict(self.name, self.guards, Answer.BLOCK, "nothing was replayed")
+            return Verdict(self.name, self.guards, Answer.BLOCK, "no replay", ("nothing was replayed",))
         answer, broken = judge(fact, settings.limits, settings.min_rows)
-        summary = words(fact.whole) if fact.whole is not None else f"no replay: {fact.problem}"
+        summary = words(fact.whole) if fact.whole is not None else "no replay"
         return Verdict(self.name, self.guards, answer, summary, (*broken, *map(words, fact.parts)))

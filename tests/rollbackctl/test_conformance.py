@@ -149,7 +149,7 @@ def test_a_gate_that_breaks_a_law_is_told(scene: Scene) -> None:
     assert list(gate_breaches(ReadsWhileJudging, scene)) == [
         *["calls os.stat"] * 2,
         "answers as other for restore",
-        "answers block with the reasons ()",
+        "answers block without a reason",
     ]
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from collections.abc import Iterable
 from typing import Any
 
@@ -90,7 +91,9 @@ def test_a_plan_means_its_trigger_its_versions_and_its_reports() -> None:
 def test_what_is_only_shown_is_not_part_of_the_plans_identity() -> None:
     decided = facts()
 
-    assert set(decided.identity()) == set(Facts.__dataclass_fields__) - {"repositories", "candidates", "left_alone"}
+    shown = {"repositories", "candidates", "left_alone"}
+    assert set(decided.identity()) == set(Facts.__dataclass_fields__) - shown - {"data_drift"}
+    assert set(replace(decided, data_drift={"rows": 1}).identity()) == set(Facts.__dataclass_fields__) - shown
 
 
 @pytest.mark.parametrize(
@@ -527,7 +530,7 @@ def test_a_plan_may_ask_for_more_reports_than_the_policy_and_not_for_fewer() -> 
 def test_the_cut_off_of_an_earlier_plan_counts_when_it_is_compared_with_now() -> None:
     found = observation(reports=alerts(15, 14))
 
-    earlier = resolve(plan(withdraw="v10"), Policy(), found, found.reports[1].time)
+    earlier = resolve(plan(withdraw="v10"), Policy(), found, {"cutoff": found.reports[1].time})
 
     assert (earlier.cutoff, earlier.pinned) == (found.reports[1].time, (found.reports[1].path,))
     assert len(facts(plan(withdraw="v10"), found).pinned) == 2
