@@ -4,8 +4,9 @@ import re
 
 from bot_core.foundation.frozen import frozen
 
-_HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*$")
-_BOX = re.compile(r"^(\s*[-*+]\s+\[)([ xX])(\]\s+)(.*?)\s*$")
+# Of lines without the space at their end: a pattern that looks for it goes through every run of spaces again and again.
+_HEADING = re.compile(r"(#{1,6})(?:\s+(.*))?")
+_BOX = re.compile(r"(\s*[-*+]\s+\[)([ xX])(\]\s+)(.*)")
 _SECTION = "post-incident review"
 
 
@@ -43,7 +44,7 @@ def post_incident_section(text: str, incident: str) -> Section | None:
             boxes = tuple(
                 Box(first + offset, match[4], match[2] != " ")
                 for offset, line in enumerate(lines)
-                if (match := _BOX.match(line))
+                if (match := _BOX.fullmatch(line.rstrip()))
             )
             found = Section(first, boxes)
     return found
@@ -54,9 +55,9 @@ def _sections(lines: list[str]) -> list[tuple[int, list[str]]]:
     found: list[tuple[int, list[str]]] = []
     level = 0
     for number, line in enumerate(lines, 1):
-        heading = _HEADING.match(line)
+        heading = _HEADING.fullmatch(line.rstrip())
         if heading and (not level or len(heading[1]) <= level):
-            level = len(heading[1]) if heading[2].lower().startswith(_SECTION) else 0
+            level = len(heading[1]) if (heading[2] or "").lower().startswith(_SECTION) else 0
             if level:
                 found.append((number, []))
         if level:
@@ -74,9 +75,9 @@ def set_ticks(text: str, ticks: dict[int, tuple[bool, str]]) -> str:
     lines = text.splitlines(keepends=True)
     for number, (is_ticked, note) in ticks.items():
         line = lines[number - 1]
-        body = line.rstrip("\r\n")
+        body = line.rstrip()
         ending = line[len(body) :]
-        match = _BOX.match(body)
+        match = _BOX.fullmatch(body)
         if match is None:
             raise ValueError(f"line {number} is no tick box")
         bare = match[4].removesuffix(note)

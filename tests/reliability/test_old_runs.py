@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rollbackctl import VERSION
+from rollbackctl.cli.show_plan import FORMATS
 from tests.harness import NOW, PLAN, SAVED, STEPS, Site, names
 from tests.reliability.write_old_runs import CASES, OLD_RUNS, PUBLIC, restore
 
@@ -56,8 +57,10 @@ def test_every_old_run_is_shown_and_looking_changes_nothing(written: Path, tmp_p
     status = site.ok("status")
     site.ok("plan", PLAN)
     shown = [site.ok("report", run.name) for run in site.runs()]
+    plans = [site.ok("show", str(run / "plan.json"), "--format", form).out for run in site.runs() for form in FORMATS]
 
     assert status.out
+    assert all(plans)
     assert [names(done.out, ["Verdict", "Steps", "Plan id"]) for done in shown] == [[]] * len(site.runs())
     assert {path: path.read_bytes() for path in site.root.rglob("*") if path.is_file()} == before
 
