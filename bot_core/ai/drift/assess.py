@@ -106,7 +106,7 @@ def assess(profile: Profile, edge_set: EdgeSet, tally: Tally) -> tuple[FeatureDr
         Every feature of the profile, the largest effect first. A feature without a value now has only `missing`.
     """
     found = [
-        _numbers(name, feature, collapsed_tally(edge_set, tally, name, feature), profile.rows)
+        _numbers(name, feature, edge_set.arrays[name], tally.features[name], profile.rows)
         for name, feature in profile.features.items()
         if name in tally.features
     ]
@@ -155,14 +155,16 @@ def _segment(profile: Profile, known: Mapping[str, FeatureBaseline], edge_set: E
     return SegmentDrift(part.rows, found, bool(own))
 
 
-def collapsed_tally(edge_set: EdgeSet, tally: Tally, name: str, feature: FeatureBaseline | Moments) -> FeatureTally:
-    """A feature's counts at the edges of one model."""
-    found = tally.features[name]
-    return FeatureTally(collapsed(found.counts, edge_set.features[name], edges_of(feature)), found.missing)
-
-
-def _numbers(name: str, feature: FeatureBaseline | Moments, tally: FeatureTally, rows: int | None) -> FeatureDrift:
-    n = int(tally.counts.sum())
+def _numbers(
+    name: str,
+    feature: FeatureBaseline | Moments,
+    counted_at: "NDArray[np.float64]",
+    tally: FeatureTally,
+    rows: int | None,
+) -> FeatureDrift:
+    edges = edges_of(feature)
+    counts = collapsed(tally.counts, counted_at, edges)
+    n = int(counts.sum())
     now = n + tally.missing
     is_approximate = isinstance(feature, Moments)
     if not now:
@@ -172,18 +174,20 @@ def _numbers(name: str, feature: FeatureBaseline | Moments, tally: FeatureTally,
     p_values = [shares_p(missing, before, tally.missing, now)]
     if n:
         if isinstance(feature, Moments):
-            measures, others = _by_moments(feature, tally.counts, rows)
+            measures, others = _by_moments(feature, edges, counts, rows)
         else:
-            measures, others = _by_counts(feature, tally.counts)
+            measures, others = _by_counts(feature, edges, counts)
         p_values += others
     measures["missing"] = max(0.0, tally.missing / now - missing / before)
-    figures = _figures(feature, tally.counts, rows) if n else {}
+    figures = _figures(feature, edges, counts, rows) if n else {}
     return FeatureDrift(name, measures, n, _least(p_values), is_approximate, figures=figures)
 
 
-def _figures(feature: FeatureBaseline | Moments, counts: "NDArray[np.int64]", rows: int | None) -> dict[str, float]:
+def _figures(
+    feature: FeatureBaseline | Moments, edges: "NDArray[np.float64]", counts: "NDArray[np.int64]", rows: int | None
+) -> dict[str, float]:
     unit = spread(feature) or 1.0
-    mean, stdev, _ = moments(edges_of(feature) / unit - feature.mean / unit, counts)
+    mean, stdev, _ = moments(edges / unit - feature.mean / unit, counts)
     known = rows if isinstance(feature, Moments) else feature.n
     count = {} if known is None else {"baseline_count": float(known)}
     training = {"baseline_mean": feature.mean, "baseline_std": feature.stdev}
@@ -201,35 +205,37 @@ def _least(p_values: Sequence[float]) -> float:
     return min(1.0, len(p_values) * min(p_values))
 
 
-def _by_counts(feature: FeatureBaseline, actual: "NDArray[np.int64]") -> tuple[dict[str, float], list[float]]:
+def _by_counts(
+    feature: FeatureBaseline, edges: "NDArray[np.float64]", actual: "NDArray[np.int64]"
+) -> tuple[dict[str, float], list[float]]:
     import numpy as np
 
-    edges, known, tens = edges_of(feature), known_edges(feature), _tens(feature)
+    known, tens = known_edges(feature), _tens(feature)
     binned = [
-        collapsed(np.array((0, *feature.counts, 0)), known.tolist(), tens),
-        collapsed(actual, edges.tolist(), tens),
+        collapsed(np.array((0, *feature.counts, 0)), known, tens),
+        collapsed(actual, edges, tens),
     ]
     n = int(actual.sum())
     up_to, trained_up_to = np.cumsum(actual)[:-1], np.cumsum((0, *feature.counts))
     now, training = up_to / n, trained_up_to / feature.n
-    steps = feature.distinct == len(feature.counts)
-    before = _trained(feature, edges)
-    exact = np.isin(edges, known) | (edges < known[0]) | (edges > known[-1]) | steps
-    ks = kolmogorov_smirnov(before[exact], now[exact])
+    at = np.searchsorted(edges, known)
+    # Before the first edge that is known, and beyond the last one, the distance is no larger than there.
+    ks = kolmogorov_smirnov(training, now[at])
+    steps = np.zeros(len(edges), np.bool_)
+    if feature.distinct == len(feature.counts):  # with every value an edge, nothing lies between two of them
+        ks = max(ks, kolmogorov_smirnov(training[:-1], now[at[1:] - 1]))
+        steps[at] = True
     measures = {
         "psi": population_stability(*binned),
         "ks": ks,
         "jensen_shannon": jensen_shannon(*binned),
     }
     if stdev := spread(feature):
-        measures["wasserstein"] = wasserstein(edges / stdev, before, now, steps & np.isin(edges[1:], known))
+        measures["wasserstein"] = wasserstein(edges / stdev, _trained(feature, edges), now, steps[1:])
     tails = (np.searchsorted(training, _TAIL), np.searchsorted(training, 1 - _TAIL, side="right") - 1)
     return measures, [
         smirnov_p(ks, feature.n, n),
-        *(
-            shares_p(int(trained_up_to[tail]), feature.n, int(up_to[np.searchsorted(edges, known[tail])]), n)
-            for tail in tails
-        ),
+        *(shares_p(int(trained_up_to[tail]), feature.n, int(up_to[at[tail]]), n) for tail in tails),
     ]
 
 
@@ -274,16 +280,15 @@ def _tens(feature: FeatureBaseline) -> "NDArray[np.float64]":
 
 
 def _by_moments(
-    feature: Moments, counts: "NDArray[np.int64]", rows: int | None
+    feature: Moments, edges: "NDArray[np.float64]", counts: "NDArray[np.int64]", rows: int | None
 ) -> tuple[dict[str, float], list[float]]:
     import numpy as np
 
-    edges = edges_of(feature)
     n = int(counts.sum())
     measures: dict[str, float] = {}
     if feature.minimum is not None and feature.maximum is not None:
         ends = np.array((math.nextafter(feature.minimum, -math.inf), feature.maximum))
-        low, _, high = collapsed(counts, edges.tolist(), ends)
+        low, _, high = collapsed(counts, edges, ends)
         measures["outside"] = float(low + high) / n
     unit = spread(feature)
     if not unit:  # one value other than a constant is certain to be a change

@@ -115,12 +115,13 @@ def _parted(edges: "NDArray[np.float64]", step: float) -> "NDArray[np.float64]":
     import numpy as np
 
     widths = np.diff(edges)
-    wide = np.flatnonzero((widths > step) & np.isfinite(widths)) if step > 0 else ()
-    between = [
-        np.linspace(edges[place], edges[place + 1], int(min(_MOST_PIECES, np.ceil(widths[place] / step))) + 1)
-        for place in wide
-    ]
-    return np.unique(np.concatenate((edges, *between)))
+    wide = (widths > step) & np.isfinite(widths) & (step > 0)
+    pieces = np.ones(len(widths), np.int64)
+    pieces[wide] = np.minimum(_MOST_PIECES, np.ceil(widths[wide] / step))
+    first = np.cumsum(pieces) - pieces
+    number = np.arange(pieces.sum()) - np.repeat(first, pieces)
+    between = np.repeat(edges[:-1], pieces) + number * np.repeat(np.where(wide, widths, 0.0) / pieces, pieces)
+    return np.unique(np.append(between, edges[-1]))
 
 
 def inner_range(feature: FeatureBaseline | Moments) -> tuple[float, float]:

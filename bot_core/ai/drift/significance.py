@@ -3,9 +3,6 @@
 import math
 from collections.abc import Sequence
 
-# Terms of the series beyond this one are below the precision of a float.
-_TERMS = 101
-
 
 def smirnov_p(statistic: float, n: int, m: int) -> float:
     """How probable a two-sample Kolmogorov-Smirnov statistic at least as large is where nothing has changed.
@@ -25,7 +22,8 @@ def smirnov_p(statistic: float, n: int, m: int) -> float:
     scaled = (size + 0.12 + 0.11 / size) * statistic
     if scaled < 0.2:  # the series converges slowly there, and is 1 to twelve digits
         return 1.0
-    total = sum((-1.0) ** (term - 1) * math.exp(-2 * (term * scaled) ** 2) for term in range(1, _TERMS))
+    terms = range(1, int(5 / scaled) + 2)  # those that follow are below the precision of a float
+    total = sum((-1.0) ** (term - 1) * math.exp(-2 * (term * scaled) ** 2) for term in terms)
     return min(1.0, max(0.0, 2 * total))
 
 

@@ -83,6 +83,13 @@ class EdgeSet:
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}
 
     @cached_property
+    def arrays(self) -> "Mapping[str, NDArray[np.float64]]":
+        """The edges as arrays, by feature."""
+        import numpy as np
+
+        return {name: np.array(edges) for name, edges in self.features.items()}
+
+    @cached_property
     def counter(self) -> "Counter":
         """What counts; made at the first use, and used by everybody who counts for this value."""
         return Counter(self)
@@ -173,10 +180,8 @@ class Counter:
 
     def __init__(self, edge_set: EdgeSet) -> None:
         """Lay the grids."""
-        import numpy as np
-
         self._set = edge_set
-        self._grids = {name: Grid(np.array(edges), edge_set.inner[name]) for name, edges in edge_set.features.items()}
+        self._grids = {name: Grid(edges, edge_set.inner[name]) for name, edges in edge_set.arrays.items()}
 
     def nothing(self) -> Tally:
         """The tally of no rows."""
@@ -212,21 +217,24 @@ class Counter:
         return parts
 
 
-def collapsed(counts: "NDArray[np.int64]", edges: Sequence[float], onto: "NDArray[np.float64]") -> "NDArray[np.int64]":
+def collapsed(
+    counts: "NDArray[np.int64]", edges: "NDArray[np.float64]", onto: "NDArray[np.float64]"
+) -> "NDArray[np.int64]":
     """The counts between some of the edges: exactly what counting between those alone would have given.
 
     Args:
         counts: Shape (edges + 1,).
-        edges: Ascending.
-        onto: Ascending, each of them among `edges`.
+        edges: Ascending, shape (edges,).
+        onto: Ascending, each of them among `edges`, shape (onto,).
 
     Returns:
         Shape (onto + 1,).
     """
     import numpy as np
 
-    below = np.cumsum(counts)[np.searchsorted(np.asarray(edges), onto)]
-    whole: NDArray[np.int64] = np.diff(below, prepend=0, append=counts.sum())
+    up_to = np.cumsum(counts)
+    whole: NDArray[np.int64] = np.concatenate((up_to[np.searchsorted(edges, onto)], up_to[-1:]))
+    whole[1:] -= whole[:-1].copy()
     return whole
 
 
