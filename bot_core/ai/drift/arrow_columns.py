@@ -25,6 +25,9 @@ def numbers_of(column: Any) -> "NDArray[np.float64]":
     import numpy as np
     import pyarrow as pa
 
+    if column.type == pa.float64():
+        plain: NDArray[np.float64] = column.to_numpy(zero_copy_only=False)
+        return plain
     kind = pa.types
     values = column.dictionary_decode() if kind.is_dictionary(column.type) else column
     if kind.is_null(values.type):
