@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-real test coverage lint bench reliability fuzz mutation
+.PHONY: help install demo demo-real test coverage lint bench swift reliability fuzz mutation
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST)
@@ -18,10 +18,10 @@ demo-real: $(INSTALLED) ## the same on the files of a running engine
 	@$(BIN)/python scripts/demo.py --real
 
 test: $(INSTALLED) ## the test suite without the long fault sweeps
-	$(BIN)/pytest -n auto -m "not reliability"
+	$(BIN)/pytest -n auto -m "not reliability and not object_store"
 
 coverage: $(INSTALLED) ## the same suite with branch coverage, about three times as slow
-	$(BIN)/pytest -n auto -m "not reliability" --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n auto -m "not reliability and not object_store" --cov --cov-report=term:skip-covered
 
 lint: $(INSTALLED) ## style, types, layers, links
 	$(BIN)/ruff check
@@ -32,6 +32,10 @@ lint: $(INSTALLED) ## style, types, layers, links
 
 bench: $(INSTALLED) ## the speed budgets, measured
 	$(BIN)/python -m benchmarks
+
+swift: $(INSTALLED) ## windows in OpenStack Swift, by its S3 API
+	$(BIN)/uv sync --quiet --frozen --inexact --extra dev --extra object-store-tests
+	$(BIN)/pytest -m object_store tests/object_store
 
 reliability: $(INSTALLED) ## the long fault sweeps
 	$(BIN)/pytest -n auto -m reliability

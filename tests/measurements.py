@@ -1,6 +1,10 @@
 """Hand-made measurements of data drift."""
 
+import json
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from rollbackctl.core.data_drift import DataDriftFact, MovedFeature, VersionDrift, WindowFact
 
@@ -28,3 +32,10 @@ def measured(version: str, *features: MovedFeature, **fields: Any) -> VersionDri
 def measurement(*versions: VersionDrift, rows: int = 5000, digest: str = "d" * 64) -> DataDriftFact:
     """A window of 5,000 rows, and what was found of some versions."""
     return DataDriftFact(window=WindowFact(path=WINDOW, rows=rows, files=1, digest=digest), versions=versions)
+
+
+def rows_like(artifact: Path, seed: int) -> dict[str, Any]:
+    """A thousand rows that look like those an artifact was trained on, by its scalers."""
+    random = np.random.default_rng(seed)
+    scalers = json.loads(artifact.read_bytes())["feature_scalers"]
+    return {name: random.normal(scaler["mean"], scaler["stdev"], 1000) for name, scaler in scalers.items()}

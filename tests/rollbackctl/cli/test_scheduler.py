@@ -1,14 +1,13 @@
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.bot_core.ai.drift.windows import write_parquet
 from tests.cluster import Members, running
 from tests.harness import PLAN, Done, Site, new_site
+from tests.measurements import rows_like
 
 WINDOW = "data/features"
 V9 = "models/decision_engine/model-v9.json"
@@ -55,11 +54,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     """A workspace with production rows that look like the training rows of v9, in four files."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     site = new_site(tmp_path / "ws", signed=False)
-    scalers = json.loads((site.root / V9).read_bytes())["feature_scalers"]
     for number in range(4):
-        random = np.random.default_rng(number)
-        columns = {name: random.normal(it["mean"], it["stdev"], 1000) for name, it in scalers.items()}
-        write_parquet(site.root / WINDOW / f"{number}.parquet", columns)
+        write_parquet(site.root / WINDOW / f"{number}.parquet", rows_like(site.root / V9, seed=number))
     (site.root / PLAN).write_text(SPEC)
     return site
 
