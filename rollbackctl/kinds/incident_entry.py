@@ -16,7 +16,9 @@ from rollbackctl.kinds import Binding
 from rollbackctl.spec.document import Spec
 
 # Code, tags, links, tables, emphasis, mentions, and the colon of an address that readers make a link of.
-_ACTIVE = re.compile(r"[`<\[\]|*~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<![A-Za-z0-9])@|:(?=//)|(?<=www)\.|(?<=mailto):")
+_ACTIVE = re.compile(
+    r"[`<\[\]|*~]|(?<![A-Za-z0-9])[_@]|_(?![A-Za-z0-9])|:(?=//)|(?<=www)\.|(?<=mailto):",
+)
 _OUTCOME = "- outcome: rollback executed and verified by "
 
 
