@@ -2,7 +2,7 @@
 
 import click
 
-from rollbackctl.cli.app import App, lead_on, shown_path
+from rollbackctl.cli.app import App, lead_on
 from rollbackctl.cli.options import common, measuring
 from rollbackctl.core.commands import quote
 
@@ -37,5 +37,5 @@ def command(app: App, plan: str, form: str) -> int:
     if ranking.target is None:
         withdrawn = choose(spec, workspace.policy, observation)[0]
         raise no_target(spec, workspace.policy, observation, withdrawn, ())  # the table gives the reasons
-    lead_on(app, f"rollbackctl plan {quote(shown_path(plan))}")
+    lead_on(app, f"rollbackctl plan {quote(plan)}")
     return 0

@@ -69,34 +69,45 @@ class VersionDrift(Fact):
     """A version's training rows against the window; `problem` says why that cannot be told.
 
     `features` are all of the model's, the largest effect first. `inputs` are the digests of the files that tell what
-    the training rows looked like, `approximate` whether they tell moments only.
+    the training rows looked like, `approximate` whether they tell moments only, `unsigned` whether they were made after
+    training, so that no signature of the artifact's covers them.
     """
 
     version: str
     source: str = ""
     approximate: bool = False
+    unsigned: bool = False
     features: tuple[MovedFeature, ...] = ()
     segments: tuple[MovedSegment, ...] = ()
     inputs: dict[str, str] = {}
     problem: str | None = None
+
+    @property
+    def caveat(self) -> str:
+        """What a reader must know of the measures; "" where they are against the baseline of the training."""
+        if self.approximate:
+            return "approximate"
+        return "baseline not signed" if self.unsigned else ""
 
 
 class WindowFact(Fact):
     """The window that was measured; `digest` is that of everything counted in it."""
 
     path: str
-    rows: int
-    files: int
+    rows: int = 0
+    files: int = 0
     first: str | None = None
     last: str | None = None
     digest: str = ""
 
 
 class DataDriftFact(Fact):
-    """Every version against one window."""
+    """Every version against one window; `problem` says why it could not be read, `hint` what to do about that."""
 
     window: WindowFact
-    versions: tuple[VersionDrift, ...]
+    versions: tuple[VersionDrift, ...] = ()
+    problem: str | None = None
+    hint: str = ""
 
     def of(self, version: str) -> VersionDrift | None:
         """Return what was found of a version; None where it was not measured."""
@@ -118,15 +129,23 @@ class Limits:
 
 @frozen
 class Finding:
-    """A version's answer: within its limits, beyond them, or no data; the reasons in words."""
+    """A version's answer: within its limits, beyond them, or no data; the reasons in words, what to know of them."""
 
     answer: Literal["within", "beyond", "no data"]
     reasons: tuple[str, ...]
+    caveat: str = ""
+
+    @property
+    def note(self) -> str:
+        """The caveat in brackets, after a blank; "" where there is none."""
+        return f" ({self.caveat})" if self.caveat else ""
 
 
 def find(fact: DataDriftFact, version: str, limits: Limits) -> Finding:
     """Hold what was found of a version against the limits; what cannot be told is never within."""
     found, rows = fact.of(version), fact.window.rows
+    if fact.problem is not None:
+        return Finding("no data", (fact.problem,))
     if rows < limits.min_rows:
         return Finding("no data", (f"the window {fact.window.path} has {rows:,} rows, at least {limits.min_rows:,}",))
     if found is None:
@@ -136,10 +155,10 @@ def find(fact: DataDriftFact, version: str, limits: Limits) -> Finding:
     few = [item.feature for item in found.features if item.values < limits.min_rows and not item.certain]
     beyond = [text for item in found.features for text in item.beyond(limits.measures)]
     if beyond:
-        return Finding("beyond", tuple(beyond))
+        return Finding("beyond", tuple(beyond), found.caveat)
     if few:
         return Finding("no data", (f"fewer than {limits.min_rows:,} values of {listed(few, ', ')}",))
-    return Finding("within", (worst_words(found),))
+    return Finding("within", (worst_words(found),), found.caveat)
 
 
 def worst_words(found: VersionDrift) -> str:
@@ -164,35 +183,53 @@ def headline(item: MovedFeature) -> str:
     return "not measured"
 
 
-def by_reach(fact: DataDriftFact, limits: Limits, versions: Sequence[str]) -> list[tuple[str, Finding]]:
-    """Rank versions: those within their limits first, the least moved before the others; no answer comes last."""
-    order = ("within", "beyond", "no data")
+def reach(found: VersionDrift, limits: Limits) -> tuple[float, str]:
+    """How much of its limit the worst measure of a version has used, 1 being at the limit; and which measure that is.
 
-    def rank(version: str) -> tuple[int, float]:
-        found = fact.of(version)
-        return order.index(find(fact, version, limits).answer), reach(found, limits) if found else 0.0
-
-    return [(version, find(fact, version, limits)) for version in sorted(versions, key=rank)]
-
-
-def reach(found: VersionDrift, limits: Limits) -> float:
-    """How much of its limit the worst measure of a version has used; 1 is at the limit."""
+    At 1 or more the version is beyond, unless the words say that it may be chance.
+    """
     return max(
         (
-            _share(name, item.measures[name], limit)
+            (
+                _share(name, item.measures[name], limit),
+                f"{MEASURES[name]} of {item.feature}{'' if item.certain else ', may be chance'}",
+            )
             for item in found.features
             for name, limit in limits.measures.items()
             if name in item.measures
         ),
-        default=0.0,
+        key=lambda used: used[0],
+        default=(0.0, ""),
     )
 
 
 def _share(name: str, value: float, limit: float) -> float:
     """How much of a limit is used; a ratio of 1 uses none of it."""
-    if name == "stdev_ratio":
-        return math.log(value) / math.log(limit) if limit > 1 and value > 0 else math.inf
-    return value / limit
+    return math.log(max(value, 1.0)) / math.log(limit) if name == "stdev_ratio" else value / limit
+
+
+def evidence(fact: DataDriftFact, limits: Limits) -> dict[str, JsonValue]:
+    """What a reader of a plan needs to know of the measurement: the window, the limits, and each version's answer."""
+    return {
+        "window": fact.window.model_dump(mode="json"),
+        "limits": dict(limits.measures),
+        "min_rows": limits.min_rows,
+        "versions": [_answer(found, find(fact, found.version, limits), limits) for found in fact.versions],
+    }
+
+
+def _answer(found: VersionDrift, finding: Finding, limits: Limits) -> dict[str, JsonValue]:
+    used, used_by = reach(found, limits)
+    return {
+        "version": found.version,
+        "answer": finding.answer,
+        "reasons": list(finding.reasons),
+        "caveat": found.caveat,
+        "source": found.source,
+        "used": round(used, _DIGITS),
+        "used_by": used_by,
+        "furthest": [{"feature": item.feature, "measures": dict(item.measures)} for item in found.features[:_SHOWN]],
+    }
 
 
 def pin(

@@ -32,6 +32,8 @@ class PlanDocument:
         settled_by: The finished run after which nothing is left to do; None unless there are no changes.
         obstacles: Commands without which `apply` refuses the plan; the diagnostics say why.
         continues: The unfinished run that `apply` continues instead of beginning one; None when there is none.
+        data_drift: The window and how each version lies to it; None where the plan does not ask.
+        replay: What the target would have decided; None where the plan does not ask.
     """
 
     plan: Plan
@@ -45,6 +47,8 @@ class PlanDocument:
     settled_by: str | None = None
     obstacles: tuple[str, ...] = ()
     continues: str | None = None
+    data_drift: Mapping[str, JsonValue] | None = None
+    replay: Mapping[str, JsonValue] | None = None
 
     @property
     def has_changes(self) -> bool:
@@ -64,7 +68,9 @@ class PlanDocument:
     def to_json(self) -> dict[str, Any]:
         """Return the document as JSON; without `timestamp` it is the same on every machine."""
         plan = self.plan
+        asked = {"data_drift": self.data_drift, "replay": self.replay}
         return {
+            **{name: dict(told) for name, told in asked.items() if told is not None},
             "format_version": FORMAT_VERSION,
             "timestamp": self.timestamp,
             "id": plan.id,
@@ -185,6 +191,8 @@ class _Shape(_Part):
     settled_by: str | None
     obstacles: list[str]
     continues: str | None
+    data_drift: dict[str, JsonValue] | None = None
+    replay: dict[str, JsonValue] | None = None
     expires_after: str
 
 
@@ -222,6 +230,8 @@ def _document(value: Mapping[str, Any], states: Mapping[str, type[State]]) -> Pl
         settled_by=value["settled_by"],
         obstacles=tuple(value["obstacles"]),
         continues=value["continues"],
+        data_drift=value.get("data_drift"),
+        replay=value.get("replay"),
     )
 
 

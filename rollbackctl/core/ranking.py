@@ -17,6 +17,7 @@ class Ranked:
         signed: Who decided what about its walk-forward report.
         drift: within, beyond or no data; None where the plan does not ask.
         used: How much of its limit the worst measure has used; 1 is at the limit.
+        used_by: Which measure of which feature that is; "" where none has.
         measured: What was measured; None where nothing was.
         reasons: Everything that speaks for or against it.
     """
@@ -28,6 +29,7 @@ class Ranked:
     signed: str
     drift: str | None
     used: float
+    used_by: str
     measured: VersionDrift | None
     reasons: tuple[str, ...]
 
@@ -88,6 +90,7 @@ class Ranking:
                     "signed": row.signed,
                     "data_drift": row.drift,
                     "used": round(row.used, 4),
+                    "used_by": row.used_by,
                     "measured": None if row.measured is None else row.measured.model_dump(mode="json"),
                     "reasons": list(row.reasons),
                 }

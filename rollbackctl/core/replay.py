@@ -44,12 +44,13 @@ class ReplayFact(Fact):
     problem: str | None = None
 
 
-def words(part: ReplayPart) -> str:
-    """Say what changes, in one line."""
+def words(part: ReplayPart, sampled: int = 1) -> str:
+    """Say what changes, in one line; `sampled` is every how manieth row was decided about."""
     name = f"{part.column} {part.value}: " if part.column else ""
+    which = f" (1 row in {sampled:,})" if sampled > 1 else ""
     return (
-        f"{name}{part.flips:.1%} of {part.rows:,} decisions flip; taken {part.taken_before:,} -> {part.taken_after:,}; "
-        f"expected value {part.change_bps:+.2f} bps a row"
+        f"{name}{part.flips:.1%} of {part.rows:,} decisions{which} flip; "
+        f"taken {part.taken_before:,} -> {part.taken_after:,}; expected value {part.change_bps:+.2f} bps a row"
     )
 
 

@@ -76,8 +76,8 @@ def drift_refusals(version: VersionFact, demands: Demands) -> tuple[str, ...]:
     found = demands.drift.get(version.version)
     if found is None or found.answer == "within":
         return ()
-    word = "data drift: " if found.answer == "beyond" else "data drift cannot be told: "
-    return (word + listed(found.reasons, "; "),)
+    word = "data drift" if found.answer == "beyond" else "data drift cannot be told"
+    return (f"{word}{found.note}: {listed(found.reasons, '; ')}",)
 
 
 def integrity_problems(version: VersionFact, demands: Demands) -> tuple[str, ...]:
@@ -140,7 +140,9 @@ def bundle_words(version: VersionFact) -> str:
 
 def _drift_words(version: VersionFact, demands: Demands) -> tuple[str, ...]:
     found = demands.drift.get(version.version)
-    return () if found is None else tuple(f"data drift {found.answer} the limits: {text}" for text in found.reasons)
+    if found is None:
+        return ()
+    return tuple(f"data drift {found.answer} the limits{found.note}: {text}" for text in found.reasons)
 
 
 def will_not_help(versions: Sequence[VersionFact], withdrawn: str, demands: Demands) -> bool:

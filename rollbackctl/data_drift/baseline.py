@@ -7,9 +7,10 @@ from bot_core.ai.dataset import FeatureTable
 from bot_core.ai.drift.profiles import add_baseline
 from bot_core.ai.drift.scan import Pool, read_window
 from bot_core.ai.drift.window import Window
-from bot_core.foundation.errors import FileFormatError, MissingFileError
+from bot_core.foundation.errors import FileFormatError, IntegrityError, MissingFileError
 from bot_core.foundation.safe_file import read_inside
 from bot_core.foundation.strict_json import parse_object
+from rollbackctl.core.commands import quote
 from rollbackctl.data_drift.measure import Subject
 
 
@@ -28,11 +29,18 @@ def make_afterwards(root: Path, subject: Subject, rows: Window, pool: Pool) -> t
         The baseline, and the path of the file that names it, below the workspace.
 
     Raises:
-        BotCoreError: The rows cannot be read, lack a feature of the model's, or have none of its values.
+        BotCoreError: The artifact names a baseline of its own, or the rows cannot be read, lack a feature of the
+            model's, or have none of its values.
     """
     import numpy as np
 
     raw = parse_object(read_inside(root, subject.artifact), subject.artifact)
+    metadata = raw.get("metadata")
+    if isinstance(metadata, dict) and "feature_baseline" in metadata:
+        raise IntegrityError(
+            f"{subject.version} names the baseline of its own training, which counts before any other",
+            hint="see how it is measured: rollbackctl drift PLAN --dry-run --version " + quote(subject.version),
+        )
     names = raw.get("feature_names")
     if not isinstance(names, list) or not names or subject.sha256 is None:
         raise FileFormatError(f"{subject.artifact} names no features", path=subject.artifact)

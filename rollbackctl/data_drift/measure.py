@@ -152,6 +152,7 @@ def _version(version: str, known: Known, edge_set: EdgeSet, scanned: Scanned) ->
         version=version,
         source=profile.source,
         approximate=profile.is_approximate,
+        unsigned=not known.is_signed,
         features=tuple(map(_feature, found)),
         segments=tuple(
             MovedSegment(segment=column, value=value, rows=part.rows, worst=_worst(part.features), own=part.is_own)

@@ -3,12 +3,14 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from bot_core.ai.checklist import post_incident_section
 from bot_core.foundation.digest import canonical_json, sha256_hex
+from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.safe_file import read_inside, read_inside_or_none
 from rollbackctl.core.address import Address
-from rollbackctl.core.data_drift import DataDriftFact
+from rollbackctl.core.data_drift import DataDriftFact, WindowFact
 from rollbackctl.core.errors import InvalidInputError, RollbackError
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.observation import Observation, VersionFact
@@ -84,7 +86,12 @@ def replayed(workspace: Workspace, spec: Spec, evidence: Observation, facts: Fac
         Decided(version.version, f"{body.model.repository}/{files[version.version]}")
         for version in (facts.withdrawn, facts.target)
     )
-    return replay_window(workspace.root, settings, before, after, body.serving.thresholds, workspace.pool)
+    pool = workspace.pool
+    try:
+        return replay_window(workspace.root, settings, before, after, body.serving.thresholds, pool)
+    except BotCoreError as error:
+        told = ReplayFact(before=before.version, after=after.version, window=settings.window.path)
+        return told.model_copy(update={"problem": _words(error, workspace.root)})
 
 
 def plan_binding(workspace: Workspace, spec: Spec) -> Binding:
@@ -182,7 +189,19 @@ def _data_drift(
         Subject(fact.version, f"{repository}/{fact.file}", repository, fact.sha256 if fact.features else None)
         for fact in versions
     ]
-    return measure(workspace.root, settings, subjects, pool=workspace.pool, cache=workspace.cache, progress=progress)
+    pool = workspace.pool
+    try:
+        return measure(workspace.root, settings, subjects, pool=pool, cache=workspace.cache, progress=progress)
+    except BotCoreError as error:  # a plan that has been carried out needs no window; planning says what does
+        window = WindowFact(path=settings.window.path)
+        return DataDriftFact(window=window, problem=_words(error, workspace.root), hint=error.hint)
+
+
+def _words(error: BotCoreError, root: Path) -> str:
+    """An error with its file and line, below the workspace."""
+    where = f"{error.path}:{error.line}" if error.path and error.line else error.path or ""
+    problem = error.problem if not where or where in error.problem else f"{where}: {error.problem}"
+    return problem.replace(f"{root}/", "")
 
 
 def guess_incident(workspace: Workspace, checklist: str) -> str:

@@ -11,6 +11,7 @@ from bot_core.foundation.frozen import frozen
 from rollbackctl.core.address import Address
 from rollbackctl.core.checkpoint import beneath
 from rollbackctl.core.commands import release_command, stored_plan
+from rollbackctl.core.data_drift import evidence
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.core.facts import Facts, Pinned
@@ -23,6 +24,7 @@ from rollbackctl.engine.observe import collect_desired, scope_of
 from rollbackctl.engine.registry import Registry
 from rollbackctl.gates import Case
 from rollbackctl.kinds import Binding
+from rollbackctl.spec.data_drift import data_drift_settings, limits_of
 from rollbackctl.spec.document import Policy, Spec
 from rollbackctl.spec.places import absent_notes, refuse_missing
 from rollbackctl.spec.resolve import earlier_run, resolve
@@ -83,6 +85,8 @@ class Planner:
             settled_by=finished.run if settled and finished else None,
             obstacles=() if settled else tuple(_obstacles(spec, observation)),
             continues=None if settled else _continued(spec, observation),
+            data_drift=None if settled else _measured(spec, self.policy, observation),
+            replay=None if settled or observation.replay is None else observation.replay.model_dump(mode="json"),
         )
 
     def judge(
@@ -226,6 +230,11 @@ def _inputs(facts: Facts, observation: Observation, spec: Spec, files: Collectio
             wanted |= {fact.walk_forward.path} if fact.walk_forward else set()
     reports = {report.path: report.digest for report in observation.reports if report.path in facts.pinned}
     return dict(sorted(({p: d for p, d in observation.inputs.items() if p in wanted} | reports).items()))
+
+
+def _measured(spec: Spec, policy: Policy, observation: Observation) -> dict[str, JsonValue] | None:
+    settings, fact = data_drift_settings(spec), observation.data_drift
+    return None if settings is None or fact is None else evidence(fact, limits_of(settings, policy.limits))
 
 
 def _not_observed(missing: Iterable[str]) -> InvalidInputError:

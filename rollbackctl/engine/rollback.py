@@ -16,7 +16,7 @@ from rollbackctl.core.state import content_id
 from rollbackctl.core.target import undecided
 from rollbackctl.engine.apply import Context, blocked, carry_out
 from rollbackctl.engine.history import History, read_run
-from rollbackctl.engine.observe import observe, observe_evidence, plan_binding
+from rollbackctl.engine.observe import observe, observe_evidence, plan_binding, replayed
 from rollbackctl.engine.planning import facts_of
 from rollbackctl.engine.session import Session, new_run, next_order
 from rollbackctl.engine.staleness import require_fresh, require_same
@@ -160,11 +160,13 @@ def resume(session: Session, fact: RunFact) -> Applied:
         _require_policy(session, document.plan, fact.run)
         refuse_foreign_holds(history, stored.metadata.incident)
         observation = observe_evidence(session.workspace, stored, history)
+        facts = facts_of(document.plan, observation)
+        replay = replayed(session.workspace, stored, observation, facts)
         context = Context(
             run=Run.open(session.workspace, session.store, document, stored, fact.run),
             spec=stored,
-            facts=facts_of(document.plan, observation),
-            observation=observation,
+            facts=facts,
+            observation=observation.model_copy(update={"replay": replay}),
             order=next_order(session),
             listener=session.listener,
             asked_to_stop=session.should_stop,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from pydantic import JsonValue
 
@@ -14,6 +14,7 @@ from rollbackctl.core.errors import Problem, StalePlanError
 from rollbackctl.core.plan import Plan
 from rollbackctl.engine.steps import describe
 from rollbackctl.kinds import Kind
+from rollbackctl.spec.data_drift import settings_in
 from rollbackctl.spec.document import seconds
 
 _AGAIN = "make the plan again: rollbackctl plan PLAN --out FILE"
@@ -90,15 +91,17 @@ def differences(saved: Plan, now: Plan, kinds: Mapping[str, Kind]) -> Iterator[s
             yield f"{path}: sha256 {_short(saved.inputs.get(path))}, now {_short(now.inputs.get(path))}"
     if saved.policy != now.policy:
         yield f"the firm's policy: digest {_short(saved.policy)}, now {_short(now.policy)}"
-    yield from _drift_differences(saved.facts.get("data_drift"), now.facts.get("data_drift"))
+    yield from _drift_differences(saved, now)
     for name in ("trigger", "withdrawn", "target", "pinned", "serve_as"):
         if saved.facts.get(name) != now.facts.get(name):
             yield f"{name}: {_named(saved.facts, name)}, now {_named(now.facts, name)}"
 
 
-def _drift_differences(saved: Any, now: Any) -> Iterator[str]:
-    if saved and now and saved != now:
-        yield from moved(saved, now, (0.0, 0.0))
+def _drift_differences(saved: Plan, now: Plan) -> Iterator[str]:
+    before, after = (cast("Mapping[str, Any] | None", plan.facts.get("data_drift")) for plan in (saved, now))
+    settings = settings_in(cast("Mapping[str, Any]", saved.spec["spec"]).get("gates", {}))
+    if before and after and before != after and settings is not None:
+        yield from moved(before, after, (settings.tolerance.rows, settings.tolerance.measure))
 
 
 def _short(digest: str | None) -> str:

@@ -53,6 +53,7 @@ def _row(
     fact: VersionFact, candidate: Candidate, observation: Observation, limits: Limits, finding: Finding | None
 ) -> Ranked:
     measured = None if observation.data_drift is None else observation.data_drift.of(fact.version)
+    used, used_by = (0.0, "") if measured is None else reach(measured, limits)
     return Ranked(
         version=fact.version,
         verdict=candidate.verdict,
@@ -60,7 +61,8 @@ def _row(
         integrity=bundle_words(fact) if not fact.problems else "broken",
         signed=signed_words(fact),
         drift=None if finding is None else finding.answer,
-        used=0.0 if measured is None else reach(measured, limits),
+        used=used,
+        used_by=used_by,
         measured=measured,
         reasons=candidate.reasons,
     )

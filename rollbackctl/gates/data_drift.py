@@ -30,13 +30,14 @@ class DataDrift:
         else:
             finding = find(fact, version, limits_of(settings, case.policy.limits))
         if finding.answer == "within":
-            return Verdict(self.name, self.guards, Answer.PASS, f"{version} {_SUMMARY['within']}: {finding.reasons[0]}")
+            said = f"{version} {_SUMMARY['within']}{finding.note}: {finding.reasons[0]}"
+            return Verdict(self.name, self.guards, Answer.PASS, said)
         helpless = finding.answer == "beyond" and self._is_everywhere(case)
         return Verdict(
             self.name,
             self.guards,
             Answer.BLOCK,
-            f"{version}: {_SUMMARY[finding.answer]}{f'; {WILL_NOT_HELP}' if helpless else ''}",
+            f"{version}: {_SUMMARY[finding.answer]}{finding.note}{f'; {WILL_NOT_HELP}' if helpless else ''}",
             finding.reasons,
         )
 

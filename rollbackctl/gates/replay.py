@@ -24,5 +24,5 @@ class Replay:
         if settings is None or fact is None:
             return Verdict(self.name, self.guards, Answer.BLOCK, "no replay", ("nothing was replayed",))
         answer, broken = judge(fact, settings.limits, settings.min_rows)
-        summary = words(fact.whole) if fact.whole is not None else "no replay"
+        summary = words(fact.whole, fact.sampled) if fact.whole is not None else "no replay"
         return Verdict(self.name, self.guards, answer, summary, (*broken, *map(words, fact.parts)))

@@ -20,8 +20,9 @@ def render_features(version: str, measured: Measured, limits: Mapping[str, float
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = measured.rows
     training = f"{rows:,} rows" if rows is not None else "rows unknown"
+    caveat = "   approximate" if any(item.is_approximate for item in measured.features) else ""
     head = [
-        f"Data drift   {plain(version)}   against the {plain(measured.source)} ({training})",
+        f"Data drift   {plain(version)}   against the {plain(measured.source)} ({training}){caveat}",
         f"Window       {window_words(measured.window)}",
         "",
     ]

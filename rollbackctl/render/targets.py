@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from rollbackctl.core.data_drift import MEASURES, MovedSegment, WindowFact, headline
 from rollbackctl.core.plain import plain
 from rollbackctl.core.ranking import Ranked, Ranking
-from rollbackctl.render.escape import markdown
+from rollbackctl.render.escape import code, markdown
 from rollbackctl.render.text import shown
 
 _COLUMNS = ("version", "verdict", "data drift", "of its limit", "furthest from training")
@@ -16,7 +16,8 @@ def render_text(ranking: Ranking) -> str:
     """Return the table, then what speaks for or against each version."""
     cells = [_COLUMNS, *(_cells(row) for row in ranking.rows)]
     widths = [max(len(plain(line[column])) for line in cells) for column in range(len(_COLUMNS))]
-    lines = [*_head(ranking), ""]
+    lines = [f"Targets   {plain(ranking.incident)}   {plain(ranking.verdict)}"]
+    lines += [*(f"{title:<10}{words}" for title, words in _head(ranking)), ""]
     for line, row in zip(cells, (None, *ranking.rows), strict=True):
         padded = "   ".join(f"{plain(cell):<{width}}" for cell, width in zip(line, widths, strict=True))
         lines.append(("> " if row and row.version == ranking.target else "  ") + padded.rstrip())
@@ -34,21 +35,19 @@ def render_json(ranking: Ranking) -> str:
 
 def render_markdown(ranking: Ranking) -> str:
     """Return the ranking for a pull request."""
-    lines = [f"### Targets: {markdown(ranking.verdict)}", ""]
-    lines += [f"{markdown(line)}  " for line in _head(ranking)[1:]]
-    lines += ["", f"| {' | '.join(_COLUMNS)} |", f"|{' --- |' * len(_COLUMNS)}"]
+    lines = [f"### Targets for {code(ranking.incident)}: {markdown(ranking.verdict)}", ""]
+    for title, words in _head(ranking):
+        lines += [f"**{title}:** {': '.join(map(markdown, words.split('   ')))}", ""]
+    lines += [f"| {' | '.join(_COLUMNS)} |", f"|{' --- |' * len(_COLUMNS)}"]
     lines += [f"| {' | '.join(_cell(cell) for cell in _cells(row))} |" for row in ranking.rows]
-    lines += ["", *(f"- {markdown(f'{row.version}: {reason}')}" for row in ranking.rows for reason in row.reasons)]
+    lines += ["", *(f"- {code(row.version)}: {markdown(line)}" for row in ranking.rows for line in _about(row))]
     return "\n".join(lines) + "\n"
 
 
-def _head(ranking: Ranking) -> list[str]:
-    lines = [f"Targets   {plain(ranking.incident)}   {plain(ranking.verdict)}"]
+def _head(ranking: Ranking) -> Iterator[tuple[str, str]]:
     if ranking.window is not None:
-        lines.append(f"Window    {window_words(ranking.window)}")
-        limits = ", ".join(f"{MEASURES[name]} {limit:g}" for name, limit in ranking.limits.items())
-        lines.append(f"Limits    {limits}")
-    return lines
+        yield "Window", window_words(ranking.window)
+        yield "Limits", ", ".join(f"{MEASURES[name]} {limit:g}" for name, limit in ranking.limits.items())
 
 
 def window_words(window: WindowFact) -> str:
@@ -63,19 +62,24 @@ def _cells(row: Ranked) -> tuple[str, ...]:
         return (row.version, row.verdict, "not asked", "", "")
     if row.measured.problem is not None:
         return (row.version, row.verdict, row.drift or "no data", "", row.measured.problem)
-    word = f"{row.drift or 'measured'}{' (approximate)' if row.measured.approximate else ''}"
+    caveat = f" ({row.measured.caveat})" if row.measured.caveat else ""
     worst = ", ".join(f"{item.feature} {headline(item)}" for item in row.worst)
-    return (row.version, row.verdict, word, f"{row.used:.0%}", worst)
+    used = f"{row.used:,.0%}, {row.used_by}" if row.used_by else "0%"
+    return (row.version, row.verdict, f"{row.drift or 'measured'}{caveat}", used, worst)
 
 
 def _indented(row: Ranked, width: int) -> Iterator[str]:
-    about = [*row.reasons]
-    if row.measured is not None and row.measured.source:
-        about.append(f"measured against the {row.measured.source}")
-    parts = [_segment(part) for part in row.worst_segments]
-    about += [f"furthest by segment: {', '.join(parts)}"] if parts else []
-    for number, line in enumerate(about):
+    for number, line in enumerate(_about(row)):
         yield f"  {plain(row.version) if not number else '':<{width}}   {plain(line)}"
+
+
+def _about(row: Ranked) -> Iterator[str]:
+    """What speaks for or against a version, what it was measured against, and where it has moved furthest."""
+    yield from row.reasons
+    if row.measured is not None and row.measured.source:
+        yield f"measured against the {row.measured.source}"
+    if parts := [_segment(part) for part in row.worst_segments]:
+        yield f"furthest by segment: {', '.join(parts)}"
 
 
 def _segment(part: MovedSegment) -> str:

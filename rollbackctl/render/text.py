@@ -135,7 +135,7 @@ def _head(document: PlanDocument) -> Iterator[str]:
     yield f"Trigger   {plain(path)}   {plain(found)}   {plain(decided)}"
     measured = plan.facts.get("data_drift")
     if isinstance(measured, dict):
-        yield f"Window    {plain(str(measured['window']))}   {measured['rows']:,} rows"
+        yield f"Window    {plain(str(measured.get('window')))}   {plain(str(measured.get('rows')))} rows"
     yield f"Plan id   {plan.id[:12]}"
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from bot_core.ai.drift.window import has_login
 from rollbackctl.core.data_drift import MEASURES, Limits
 from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.spec.document import Document, Duration, Finite, Line, Spec, check_optional_path, seconds
@@ -43,6 +44,8 @@ class WindowSettings(Document):
     def _below(cls, path: str) -> str:
         if "://" not in path:
             check_optional_path(path)
+        elif has_login(path):
+            raise ValueError("must hold no user and no password; the configuration of its store names them")
         return path
 
     @field_validator("since")
@@ -143,7 +146,8 @@ def window_at(path: str, form: str | None) -> WindowSettings:
     try:
         return WindowSettings.model_validate({"path": path, "format": form})
     except ValidationError as error:
+        message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
         raise InvalidInputError(
-            f"{path}: {error.errors(include_url=False)[0]['msg'].removeprefix('Value error, ')}",
+            f"{'the URL' if has_login(path) else path}: {message}",
             hint="name a file, a folder or a glob relative to the workspace, or a URL",
         ) from error

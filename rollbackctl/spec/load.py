@@ -7,6 +7,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from bot_core.ai.drift.window import has_login
 from rollbackctl.core.errors import InvalidInputError, Problem
 from rollbackctl.spec.document import Policy, Spec
 from rollbackctl.spec.yaml_values import Loaded, Place, load_values
@@ -123,7 +124,8 @@ def _worded(model: type[BaseModel], loaded: Loaded, item: Any) -> tuple[Place, s
             return place, f"{name} is {loaded.written.get(place, item['input'])}, not text; write it in quotes"
         case _:
             found, message = item["input"], item["msg"].removeprefix("Value error, ")
-            return place, f"{name}: {found!r}: {message}" if isinstance(found, str) else f"{name}: {message}"
+            is_shown = isinstance(found, str) and not has_login(found)
+            return place, f"{name}: {found!r}: {message}" if is_shown else f"{name}: {message}"
 
 
 def _place(loaded: Loaded, item: Any) -> Place:

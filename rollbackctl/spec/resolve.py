@@ -227,7 +227,9 @@ def _version(observation: Observation, name: str, place: str) -> VersionFact:
 def _target(
     spec: Spec, policy: Policy, observation: Observation, withdrawn: VersionFact, pinned: RunFact | None
 ) -> tuple[VersionFact | None, tuple[Candidate, ...]]:
-    choice, needs = spec.spec.model.target, demands(spec, policy, observation)
+    choice, needs, measured = spec.spec.model.target, demands(spec, policy, observation), observation.data_drift
+    if measured is not None and measured.problem and pinned is None:
+        raise InvalidInputError(measured.problem, hint=measured.hint or "see spec.gates.data_drift.window")
     for name in choice.exclude:
         _version(observation, name, "spec.model.target.exclude")
     if choice.select and not (pinned and pinned.target):

@@ -9,7 +9,7 @@ from bot_core.ai.drift.ruler import Moments, Profile
 from bot_core.foundation.atomic_file import write_atomic
 from bot_core.foundation.digest import canonical_json
 from bot_core.foundation.errors import FileFormatError
-from bot_core.foundation.frozen import frozen
+from bot_core.foundation.frozen import frozen, replace
 from bot_core.foundation.safe_file import read_inside_or_none
 from bot_core.foundation.strict_json import JsonValue, parse_object
 
@@ -19,10 +19,17 @@ _DIGEST_LENGTH = 64
 
 @frozen
 class Known:
-    """A model's profile, and the files in its repository's folder that tell it, each with its digest."""
+    """What is known of a model's training rows.
+
+    Attributes:
+        profile: What they looked like.
+        files: The files in its repository's folder that tell it, each with its digest.
+        is_signed: Whether the artifact tells or names it, so that the artifact's signatures cover it.
+    """
 
     profile: Profile
     files: Mapping[str, str]
+    is_signed: bool = True
 
 
 def known_profile(folder: Path, artifact: Mapping[str, JsonValue], sha256: str) -> Known | None:
@@ -53,7 +60,8 @@ def known_profile(folder: Path, artifact: Mapping[str, JsonValue], sha256: str) 
     sidecar = read_inside_or_none(folder, _sidecar(sha256))
     if sidecar is not None:
         digest = _read_sidecar(sidecar, _sidecar(sha256), sha256)
-        return _known(folder, digest, "baseline made afterwards", {_sidecar(sha256): digest})
+        found = _known(folder, digest, "baseline made afterwards, which nobody has signed", {_sidecar(sha256): digest})
+        return replace(found, is_signed=False)
     moments = _moments(artifact, metadata if isinstance(metadata, dict) else {})
     return None if moments is None else Known(moments, {})
 

@@ -19,7 +19,8 @@ def report_metrics(features: Sequence[FeatureDrift], limits: Mapping[str, float]
         limits: By the name of the measure.
 
     Returns:
-        Finite figures only. Features without a value now are in `insufficient_features`.
+        Finite figures only. `distribution_summary` says in `approximate` whether only moments of training are known,
+        and in `insufficient_features` which features are without a value now.
     """
     there = [item for item in features if item.values]
     triggered = sorted(item.feature for item in features if item.beyond(limits))
@@ -27,6 +28,7 @@ def report_metrics(features: Sequence[FeatureDrift], limits: Mapping[str, float]
     moving = [item.figures for item in there if _moves(item.figures)]
     return {
         "distribution_summary": {
+            "approximate": any(item.is_approximate for item in features),
             "features_evaluated": len(there),
             "insufficient_features": sorted(item.feature for item in features if not item.values),
             "limits": dict(limits),

@@ -1,5 +1,6 @@
 """What a window is: the rows that models are held against, and where they are."""
 
+import re
 from datetime import datetime, timedelta
 
 from bot_core.foundation.errors import BotCoreError
@@ -7,6 +8,12 @@ from bot_core.foundation.frozen import frozen
 
 FORMATS = ("parquet", "csv", "journal")
 JOURNAL_TIME = "timestamp"
+_LOGIN = re.compile(r"://[^/]*@")
+
+
+def has_login(path: str) -> bool:
+    """Whether a URL holds a user or a password, which do not belong where paths are kept and shown."""
+    return _LOGIN.search(path) is not None
 
 
 @frozen
@@ -34,7 +41,12 @@ class Window:
         return self.time_column or (JOURNAL_TIME if self.format == "journal" else None)
 
     def check(self) -> None:
-        """BotCoreError where the fields do not go together."""
+        """BotCoreError where the fields do not go together, or the path must not be shown."""
+        if has_login(self.path):
+            raise BotCoreError(
+                "the URL of the window holds a user or a password",
+                hint="leave them out; the configuration of its store names them, as a profile does",
+            )
         if self.format not in FORMATS:
             raise BotCoreError(f"the window's format is {self.format!r}, not one of {', '.join(FORMATS)}")
         if (self.since or self.last) and self.time is None:

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,12 +8,14 @@ from rollbackctl.core.data_drift import (
     MEASURES,
     Limits,
     MovedFeature,
-    by_reach,
+    VersionDrift,
+    evidence,
     find,
     headline,
     listed,
     moved,
     pin,
+    reach,
     worst_words,
 )
 from tests.measurements import WINDOW, measured, measurement
@@ -53,6 +57,7 @@ def test_a_large_measure_that_may_be_chance_is_not_beyond() -> None:
     [
         (measurement(measured("v9"), rows=999), f"the window {WINDOW} has 999 rows, at least 1,000"),
         (measurement(measured("v8")), "v9 was not measured"),
+        (measurement(rows=0).model_copy(update={"problem": "data/x is a link"}), "data/x is a link"),
         (measurement(measured("v9", problem="the window has no column rsi")), "the window has no column rsi"),
         (
             measurement(
@@ -68,18 +73,27 @@ def test_what_cannot_be_told_is_never_within(fact, reason: str) -> None:
     assert (found.answer, found.reasons) == ("no data", (reason,))
 
 
-def test_versions_are_ranked_by_how_much_of_a_limit_they_have_used() -> None:
-    fact = measurement(
-        measured("v6", problem="nothing tells what it was trained on"),
-        measured("v7", feature(psi=0.8)),
-        measured("v8", feature(psi=0.2)),
-        measured("v9", feature(psi=0.01, missing=0.09)),
-        measured("v10", feature(psi=0.3)),
-    )
+@pytest.mark.parametrize(
+    ("found", "used", "by"),
+    [
+        (measured("v9", feature(psi=0.2)), 0.8, "PSI of momentum"),
+        (measured("v9", feature(psi=0.2), feature("rsi", psi=0.0, missing=0.09)), 0.9, "missing of rsi"),
+        (measured("v9", feature(psi=0.5)), 2.0, "PSI of momentum"),
+        (measured("v9", feature(psi=0.5, certain=False)), 2.0, "PSI of momentum, may be chance"),
+        (measured("v9", feature(psi=0.0, stdev_ratio=math.sqrt(2))), 0.5, "stdev ratio of momentum"),
+        (measured("v9", feature(psi=0.0, stdev_ratio=1.0)), 0.0, "PSI of momentum"),
+        (measured("v9").model_copy(update={"features": ()}), 0.0, ""),
+        (
+            measured("v9", MovedFeature(feature="f", measures={"ks": 0.9}, values=9, certain=True, drifted=True)),
+            0.0,
+            "",
+        ),
+    ],
+)
+def test_the_measure_that_has_used_most_of_its_limit_is_named(found: VersionDrift, used: float, by: str) -> None:
+    limits = Limits({"psi": 0.25, "missing": 0.1, "stdev_ratio": 2.0}, min_rows=1000)
 
-    ranked = [(version, found.answer) for version, found in by_reach(fact, LIMITS, ["v6", "v7", "v8", "v9", "v10"])]
-
-    assert ranked == [("v8", "within"), ("v9", "within"), ("v10", "beyond"), ("v7", "beyond"), ("v6", "no data")]
+    assert reach(found, limits) == (pytest.approx(used), by)
 
 
 def test_of_many_drifted_features_three_are_named_and_the_rest_counted() -> None:
@@ -177,14 +191,6 @@ def test_of_features_that_have_hardly_moved_the_first_is_named() -> None:
     assert worst_words(measured("v9").model_copy(update={"features": ()})) == "no feature"
 
 
-def test_a_version_that_was_not_measured_has_used_nothing_of_a_limit() -> None:
-    unlimited = MovedFeature(feature="side", measures={"ks": 0.9}, values=5000, certain=True, drifted=True)
-    fact = measurement(measured("v8", feature(psi=0.2)), measured("v9", unlimited), rows=10)
-
-    assert [version for version, _ in by_reach(fact, LIMITS, ["v8", "v7"])] == ["v7", "v8"]
-    assert [version for version, _ in by_reach(fact, LIMITS, ["v8", "v9"])] == ["v9", "v8"]
-
-
 def test_what_is_pinned_are_the_window_and_the_measures_of_the_target() -> None:
     fact = measurement(measured("v9", feature(psi=0.123456)))
 
@@ -205,3 +211,51 @@ def test_another_window_a_new_feature_and_a_measure_of_a_later_version_are_named
     now = {"window": "b", "rows": 5, "training": {}, "measures": {"new": {"later": 0.5}, "old": {"psi": 0.25}}}
 
     assert moved(then, now, (0.25, 0.25)) == ["the window: a, now b", "later of new: 0.00, now 0.50"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "caveat"),
+    [
+        ({}, ""),
+        ({"approximate": True}, "approximate"),
+        ({"unsigned": True}, "baseline not signed"),
+        ({"approximate": True, "unsigned": True}, "approximate"),
+    ],
+)
+@pytest.mark.parametrize("psi", [0.1, 0.3])
+def test_what_a_reader_must_know_of_the_measures_goes_with_the_answer(fields, caveat: str, psi: float) -> None:
+    found = find(measurement(measured("v9", feature(psi=psi), **fields)), "v9", LIMITS)
+
+    assert found.caveat == caveat
+    assert found.note == (f" ({caveat})" if caveat else "")
+
+
+def test_a_plan_tells_the_window_the_limits_and_each_versions_answer() -> None:
+    fact = measurement(measured("v9", feature(psi=0.5)), measured("v8", *map(feature, "abcd"), approximate=True))
+
+    told = evidence(fact, LIMITS)
+
+    assert told["window"] == fact.window.model_dump(mode="json")
+    assert (told["limits"], told["min_rows"]) == ({"psi": 0.25, "missing": 0.1}, 1000)
+    assert told["versions"] == [
+        {
+            "version": "v9",
+            "answer": "beyond",
+            "reasons": ["PSI of momentum is 0.500, limit 0.25"],
+            "caveat": "",
+            "source": "baseline of its training",
+            "used": 2.0,
+            "used_by": "PSI of momentum",
+            "furthest": [{"feature": "momentum", "measures": {"psi": 0.5, "ks": 0.02, "missing": 0.0}}],
+        },
+        {
+            "version": "v8",
+            "answer": "within",
+            "reasons": ["a PSI 0.010"],
+            "caveat": "approximate",
+            "source": "baseline of its training",
+            "used": 0.04,
+            "used_by": "PSI of a",
+            "furthest": [{"feature": name, "measures": {"psi": 0.01, "ks": 0.02, "missing": 0.0}} for name in "abc"],
+        },
+    ]

@@ -15,6 +15,7 @@ def ranked(measured: VersionDrift | None, **fields: Any) -> Ranked:
             "signed": "risk approved",
             "drift": "within",
             "used": 0.123456,
+            "used_by": "PSI of momentum",
             "measured": measured,
             "reasons": ("one", "two"),
         }
@@ -76,6 +77,7 @@ def test_a_ranking_as_json_tells_all_that_was_found_of_each_version() -> None:
                 "signed": "risk approved",
                 "data_drift": "within",
                 "used": 0.1235,
+                "used_by": "PSI of momentum",
                 "measured": fact.versions[0].model_dump(mode="json"),
                 "reasons": ["one", "two"],
             }

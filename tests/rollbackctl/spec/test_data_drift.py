@@ -66,6 +66,7 @@ def test_a_stated_format_beats_the_suffix() -> None:
         ("window: {path: a, format: xml}", 8, "'parquet', 'csv' or 'journal'"),
         ("window: {path: a}\nlimits: {psy: 1}", 9, "there is no measure psy; the measures: psi, ks"),
         ("window: {path: a}\nlimits: {psi: 0}", 9, "the limit of psi must be above 0"),
+        ("window: {path: a}\nlimits: {stdev_ratio: 1}", 9, "the limit of stdev_ratio must be above 1"),
         ("window: {path: a}\nmin_rows: 0", 9, "greater than or equal to 1"),
         ("window: {path: a}\nmin_row: 5", 9, "is not a known field"),
         ("limits: {psi: 1}", 7, "window is missing"),
@@ -96,3 +97,16 @@ def test_where_a_plan_has_no_such_section_nothing_is_measured() -> None:
 )
 def test_the_tighter_limit_counts(firm: dict[str, Any], name: str, limit: float) -> None:
     assert limits_of(settings("window: {path: a}"), Policy(limits=firm).limits).measures[name] == limit
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "problem"),
+    [
+        ("psy", 0.1, "there is no measure psy; the measures: psi, ks"),
+        ("psi", 0.0, "the limit of psi must be above 0"),
+        ("stdev_ratio", 1.0, "the limit of stdev_ratio must be above 1"),
+    ],
+)
+def test_a_limit_of_the_policy_that_cannot_be_meant_is_refused(name: str, limit: float, problem: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"the firm's policy: limits.data_drift.{name}: {problem}"):
+        limits_of(settings("window: {path: a}"), {f"data_drift.{name}": limit})
