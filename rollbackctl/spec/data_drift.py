@@ -1,5 +1,6 @@
 """The section `gates.data_drift`: which rows are now, and how far they may lie from a target's training rows."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, Self
@@ -100,10 +101,8 @@ class DataDriftSettings(Document):
     @classmethod
     def _known(cls, limits: dict[str, float]) -> dict[str, float]:
         for name, limit in limits.items():
-            if name not in MEASURES:
-                raise ValueError(f"there is no measure {name}; the measures: {', '.join(MEASURES)}")
-            if limit <= 0:
-                raise ValueError(f"the limit of {name} must be above 0")
+            if problem := _problem(name, limit):
+                raise ValueError(problem)
         return limits
 
     @property
@@ -114,27 +113,39 @@ class DataDriftSettings(Document):
 
 def data_drift_settings(spec: Spec) -> DataDriftSettings | None:
     """The gate's section of a rollback plan; None where it has none."""
-    section = spec.spec.gates.get(SECTION)
-    return None if section is None else DataDriftSettings.model_validate_json(_json(section))
+    return settings_in(spec.spec.gates)
+
+
+def settings_in(gates: Mapping[str, Any]) -> DataDriftSettings | None:
+    """The gate's section among those of a rollback plan; None where it is not there."""
+    section = gates.get(SECTION)
+    return None if section is None else DataDriftSettings.model_validate_json(json.dumps(section))
 
 
 def limits_of(settings: DataDriftSettings, firm_limits: Mapping[str, float]) -> Limits:
     """The limits of the rollback plan, else the defaults; where the policy names one as well, the tighter counts.
 
     The policy's are called `data_drift.psi` and so on, and `data_drift.min_rows`.
+
+    Raises:
+        InvalidInputError: The policy names a measure that does not exist, or a limit that cannot be meant.
     """
     measures = {**_LIMITS, **settings.limits}
     firm = {name.removeprefix(_POLICY): limit for name, limit in firm_limits.items() if name.startswith(_POLICY)}
     least = max(settings.min_rows, int(firm.pop("min_rows", 0)))
     for name, limit in firm.items():
+        if problem := _problem(name, limit):
+            raise InvalidInputError(f"the firm's policy: limits.{_POLICY}{name}: {problem}", hint="mend the policy")
         measures[name] = min(limit, measures.get(name, limit))
     return Limits(measures, least)
 
 
-def _json(section: Mapping[str, Any]) -> str:
-    import json
-
-    return json.dumps(section)
+def _problem(name: str, limit: float) -> str | None:
+    """What is wrong with a limit; None where nothing is."""
+    if name not in MEASURES:
+        return f"there is no measure {name}; the measures: {', '.join(MEASURES)}"
+    least = 1 if name == "stdev_ratio" else 0
+    return f"the limit of {name} must be above {least}" if limit <= least else None
 
 
 def window_at(path: str, form: str | None) -> WindowSettings:
