@@ -262,7 +262,8 @@ def _trained(feature: FeatureBaseline, edges: "NDArray[np.float64]") -> "NDArray
     rising = below * (np.maximum(up_to[after] - 1, 1) / below) ** part
     falling = above * ((n - up_to[after] + 1) / above) ** part
     between = np.where(2 * below < n, rising, n - falling)
-    return np.where(part > 0, between, found) / n
+    # A segment of the training rows leaves bins empty.
+    return np.where((part > 0) & (up_to[after] > up_to[inside]), between, found) / n
 
 
 def _tens(feature: FeatureBaseline) -> "NDArray[np.float64]":

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from benchmarks.drift_rows import DRIFTED, VENUES, draw
+from bot_core.ai.baseline import FeatureBaseline
 from bot_core.ai.drift.assess import NOTABLE, assess, assess_segments, worst
 from bot_core.ai.drift.ruler import Moments, Profile
 from bot_core.ai.drift.tally import Counter, EdgeSet
+from bot_core.foundation.frozen import replace
 from tests.data_drift import batch_of, found, moments_of, profile_of
 
 
@@ -218,6 +220,22 @@ def test_segments_are_held_against_all_training_rows() -> None:
         "ETH": (1_000, True),
     }
     assert [item.feature for item in parts["ETH"].features] == ["x"]
+
+
+def test_a_small_segment_that_leaves_most_bins_empty_has_not_moved_against_itself() -> None:
+    values = np.random.default_rng(0).standard_t(2, size=10_000)
+    small = values[:40]
+    whole = profile_of({"x": values})
+    feature = whole.features["x"]
+    assert isinstance(feature, FeatureBaseline)
+    places = np.searchsorted(feature.edges, small)
+    counts = tuple(np.bincount(places, minlength=len(feature.counts)).tolist())
+    segment = Profile(40, {"x": replace(feature, counts=counts, n=40)}, {}, "test")
+
+    item = found(segment, {"x": small})["x"]
+
+    assert (item.measures["psi"], item.measures["ks"]) == (0.0, 0.0)
+    assert item.measures["wasserstein"] < 0.02
 
 
 @pytest.mark.parametrize("value", [1e-320, 1e-200, 1e200, 1.7e308])
