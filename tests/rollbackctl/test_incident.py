@@ -235,6 +235,23 @@ def test_an_undo_leads_back_what_does_not_bring_the_withdrawn_model_back_and_end
     assert "maintenance/config/auto_trader.yaml" in operator.call("status").out
 
 
+def test_only_a_rollback_can_be_undone_and_only_once(operator: Operator) -> None:
+    operator.call("hold")
+    held = operator.call("undo", _run(operator, "hold"), "--yes")
+    operator.call("hold", "--release")
+    operator.roll_back()
+    operator.later(hours=1)
+    run = _run(operator, "rollback")
+    operator.call("undo", run, "--yes")
+    again = operator.call("undo", run, "--yes")
+
+    hint = " only a rollback's run can be led back: rollbackctl runs\n"
+    assert (held.code, again.code) == (8, 8)
+    assert "is a run of hold" in held.err
+    assert f"run {run} is undone" in again.err
+    assert [hint in answer.err for answer in (held, again)] == [True, True]
+
+
 def test_an_undo_of_an_unfinished_run_closes_it(operator: Operator) -> None:
     operator.call("apply", "plans/inc.yaml", "--yes")
     operator.later(minutes=1)

@@ -178,6 +178,17 @@ def test_an_engine_elsewhere_that_acknowledges_the_release_is_waited_for(site: S
     site.ok("apply", PLAN, "--yes")
 
 
+def test_a_decision_that_comes_during_the_wait_is_seen(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rollbackctl.engine.engines._DECISION_WAIT_S", 60.0)
+    monkeypatch.setattr("rollbackctl.engine.engines.time.sleep", lambda _: decide(site, SERVES_V9))
+    acknowledge(site, 7, SERVES_V9, host="elsewhere")
+    decide(site, SERVES_V9 - 1, "0" * 64)
+
+    site.ok("apply", PLAN, "--yes")
+
+    assert (completion(site) or "").startswith("host-1, first decision at ")
+
+
 @pytest.mark.usefixtures("idle")
 def test_a_wait_for_a_decision_ends_when_the_run_is_asked_to_stop(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rollbackctl.engine.engines._DECISION_WAIT_S", 60.0)
