@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from bot_core.foundation.errors import BotCoreError
 from rollbackctl.checks import Bench
-from rollbackctl.core.data_drift import find, worst_words
+from rollbackctl.core.data_drift import find, listed
 from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.core.gate import Outcome, Result
 from rollbackctl.core.observation import VersionFact
@@ -53,7 +53,5 @@ class DataDrift:
         except BotCoreError as error:
             return Outcome(self.name, Result.INCONCLUSIVE, error.problem)
         finding = find(fact, target.version, limits_of(settings, bench.limits))
-        found = fact.of(target.version)
-        said = finding.reasons if finding.answer != "within" or found is None else (worst_words(found),)
-        rows = f"{fact.window.rows:,} rows of {fact.window.path}"
-        return Outcome(self.name, _RESULTS[finding.answer], f"{target.version} against {rows}: {'; '.join(said[:3])}")
+        held = f"{target.version}{finding.note} against {fact.window.rows:,} rows of {fact.window.path}"
+        return Outcome(self.name, _RESULTS[finding.answer], f"{held}: {listed(finding.reasons, '; ')}")

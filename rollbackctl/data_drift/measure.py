@@ -128,7 +128,7 @@ def _profiles(root: Path, subjects: Sequence[Subject]) -> tuple[dict[str, Known]
     for subject in subjects:
         version = subject.version
         if subject.sha256 is None:
-            problems[version] = "its artifact cannot be read"
+            problems[version] = "its artifact cannot be used"
             continue
         try:
             artifact = parse_object(read_inside(root, subject.artifact), subject.artifact)
