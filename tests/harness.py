@@ -106,9 +106,14 @@ class Site:
         self.ok("plan", PLAN, "--out", str(self.root / SAVED))
 
     def arguments(self, *args: str) -> list[str]:
-        """The whole command line; a plan is named by its place in the workspace."""
+        """The whole command line; a plan is named by its place in the workspace, and that by `environment`."""
         placed = (str(self.root / arg) if arg in (PLAN, SAVED) else arg for arg in args)
-        return ["--workspace", str(self.root), "--no-input", *placed]
+        return ["--no-input", *placed]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What names the workspace."""
+        return {"ROLLBACKCTL_WORKSPACE": str(self.root)}
 
     def at(self, now: datetime) -> "Site":
         """The same workspace at another time."""
@@ -133,7 +138,7 @@ class Site:
         if closed:
             shut = " ".join(f"{number}>&-" for number in closed)
             command = ["/bin/sh", "-c", f'exec "$@" {shut}', "sh", *command]
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(TESTS.parent)}
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(TESTS.parent)} | self.environment
         return subprocess.Popen(command, text=True, env=environment, **streams)
 
     def finish(self, process: subprocess.Popen[str]) -> Done:
@@ -202,7 +207,7 @@ class SomewhereApp(App):
     """The command line's own app at a fixed time, and on the host that a test names."""
 
     def __init__(self, site: Site) -> None:
-        super().__init__(lambda: site.now, {})
+        super().__init__(lambda: site.now, site.environment)
         self._site = site
 
     def listen(self, event: Event) -> None:

@@ -35,11 +35,12 @@ class Answer:
 
 @dataclass
 class Operator:
-    """Calls commands on one workspace."""
+    """Calls commands on one workspace, from its root or from `folder`, relative to that."""
 
     root: Path
     now: datetime = datetime(2025, 11, 18, 8, 0, tzinfo=UTC)
     environment: dict[str, str] = field(default_factory=dict)
+    folder: str = "."
 
     @classmethod
     def at(cls, root: Path, plan: str = PLAN) -> "Operator":
@@ -50,10 +51,10 @@ class Operator:
         return cls(root)
 
     def call(self, *argv: str) -> Answer:
-        """Run one command in the workspace."""
+        """Run one command."""
         out, err = StringIO(), StringIO()
         before = Path.cwd()
-        os.chdir(self.root)
+        os.chdir(self.root / self.folder)
         try:
             with redirect_stdout(out), redirect_stderr(err):
                 code = main(list(argv), App(lambda: self.now, self.environment))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rollbackctl import VERSION
+from rollbackctl.core.commands import quote
 from rollbackctl.core.errors import RollbackError, UsageError
 from rollbackctl.core.plain import plain
 
@@ -38,6 +39,7 @@ class App:
         self.options: dict[str, Any] = {}
         self.stop_reason: str | None = None
         self._announced = False
+        self._workspace: Workspace | None = None
 
     def configure(self, options: Mapping[str, Any]) -> None:
         """Take global options, wherever they stood; a later one beats an earlier one."""
@@ -56,7 +58,7 @@ class App:
 
     def out(self, text: str) -> None:
         """Print a result for a person; where stdout carries events, it goes to stderr."""
-        self._write(sys.stderr if self.as_json else sys.stdout, text)
+        self._write(sys.stderr if self.as_json else sys.stdout, self._here(text))
 
     def document(self, text: str) -> None:
         """Print a result for a machine, always on stdout; a dead stdout does not stop a run."""
@@ -64,7 +66,7 @@ class App:
 
     def say(self, text: str) -> None:
         """Print one line of what is not a result; it may hold anything that a file says."""
-        self._write(sys.stderr, plain(text))
+        self._write(sys.stderr, plain(self._here(text)))
 
     def paint(self, text: str, colour: str) -> str:
         """Colour a text of a result where colours are wanted."""
@@ -78,18 +80,29 @@ class App:
 
     def fail(self, error: RollbackError, usage: str = "") -> None:
         """Show what went wrong, what there is to say of it, and what to do next."""
-        details = [plain(str(problem)) for problem in error.problems]
-        hints = self._named(error.hint).splitlines() or ["rollbackctl status"]
+        local = self._workspace.local if self._workspace else str
+        problem, details = local(error.problem), [plain(local(str(item))) for item in error.problems]
+        hints = self._here(self._named(error.hint)).splitlines() or ["rollbackctl status"]
         if self.as_json:
-            self._emit("diagnostic", "error", "\n".join([error.problem, *details]), {"hints": list(hints)})
-        for line in (*usage.splitlines(), f"{error.label}: {error.problem}", *(f"  {line}" for line in details)):
+            self._emit("diagnostic", "error", "\n".join([problem, *details]), {"hints": list(hints)})
+        for line in (*usage.splitlines(), f"{error.label}: {problem}", *(f"  {line}" for line in details)):
             self.say(line)
         lead_on(self, *hints)
+
+    def _here(self, text: str) -> str:
+        """Name the workspace in each command of a text, where it had to be named for this one."""
+        named = self.options.get("workspace")
+        if not named:
+            return text
+        from rollbackctl.cli.main import COMMANDS
+
+        command = rf"\brollbackctl (?=(?:{'|'.join(COMMANDS)})\b)"
+        return re.sub(command, lambda _: f"rollbackctl --workspace {quote(named)} ", text)
 
     def _named(self, hint: str) -> str:
         """Name the plan that the command was given, where a hint says PLAN."""
         plan = self.options.get("plan")
-        return re.sub(r"\bPLAN\b", lambda _: shlex.quote(str(plan)), hint) if plan else hint
+        return re.sub(r"\bPLAN\b", lambda _: quote(str(plan)), hint) if plan else hint
 
     def listen(self, event: "Event") -> None:
         """Show what happens in a run: as an event on stdout, or as a line on stderr."""
@@ -103,7 +116,8 @@ class App:
         from rollbackctl.engine.workspace import Workspace, find_workspace, this_actor
 
         root = find_workspace(self.options.get("workspace"), self.environment, Path.cwd())
-        return Workspace(root, self.clock, this_actor(), cluster=self.options.get("cluster"))
+        self._workspace = Workspace(root, self.clock, this_actor(), cluster=self.options.get("cluster"))
+        return self._workspace
 
     def session(self, workspace: "Workspace | None" = None) -> "Session":
         """Open a workspace's run store."""
@@ -117,11 +131,12 @@ class App:
         from rollbackctl.engine.saved import is_saved_plan, load_document
         from rollbackctl.engine.workspace import read_spec
 
-        if is_saved_plan(Path(path)):
+        file = located(path, workspace)
+        if is_saved_plan(file):
             from rollbackctl.engine.rollback import stored_spec  # brings all that carries a plan out
 
-            return stored_spec(load_document(Path(path), shown_path(path), workspace.policy).plan)
-        return read_spec(Path(path), workspace.registry, shown_path(path))
+            return stored_spec(load_document(file, shown_path(path), workspace.policy).plan)
+        return read_spec(file, workspace.registry, shown_path(path))
 
     def close(self) -> None:
         """Flush; a reader that has gone is no error."""
@@ -219,6 +234,12 @@ def _variable(name: str, environment: Mapping[str, str]) -> list[str]:
         if any(argument.partition("=")[0] == forbidden for argument in arguments):
             raise UsageError(f"{name} may not hold {forbidden}", hint=f"take {forbidden} out of the variable")
     return arguments
+
+
+def located(path: str, workspace: "Workspace") -> Path:
+    """Return the file that a command names: from where the operator stands, else from the workspace."""
+    here, there = Path(path), workspace.root / path
+    return there if there.exists() and not os.path.lexists(here) else here
 
 
 def shown_path(path: str) -> str:

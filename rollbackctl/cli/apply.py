@@ -1,11 +1,10 @@
 """`rollbackctl apply`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from rollbackctl.cli.app import App, shown_path
+from rollbackctl.cli.app import App, located, shown_path
 from rollbackctl.cli.options import common, measuring
 from rollbackctl.cli.show_plan import emit_document
 from rollbackctl.cli.signals import ending_on_signals, stopping_on_signals
@@ -50,7 +49,7 @@ def _apply(app: App, plan: str, *, yes: bool, all_or_nothing: bool) -> "Applied"
     from rollbackctl.render.text import shown
 
     session = app.session()
-    path, saved = Path(plan), None
+    path, saved = located(plan, session.workspace), None
     if is_saved_plan(path):
         saved = load_document(path, shown_path(plan), session.workspace.policy)
         spec = stored_spec(saved.plan)
@@ -66,7 +65,7 @@ def _apply(app: App, plan: str, *, yes: bool, all_or_nothing: bool) -> "Applied"
     if app.as_json:
         emit_document(app, document)
     if saved is None and not yes:
-        _ask(app, document, shown_path(plan))
+        _ask(app, document, plan)
     return start(session, spec, document, saved=saved is not None, all_or_nothing=all_or_nothing)
 
 

@@ -38,13 +38,13 @@ def command(
         document = session.plan(spec)
     if out is not None:
         save_document(Path(out), document)
-    show_document(app, document, form, shown_path(out or plan))
+    show_document(app, document, form, out or plan)
     if world is None:
         _tell_engines(app, session.workspace, spec.spec.serving.model_dir)
     if out is not None:
         is_new = document.continues is None and not document.obstacles
         app.say(f"saved as {out}" + (f"; apply it as it is: rollbackctl apply {quote(out)}" if is_new else ""))
-    return exit_code(document, shown_path(out or plan), check=check, detailed=detailed_exitcode)
+    return exit_code(document, out or plan, check=check, detailed=detailed_exitcode)
 
 
 def _tell_engines(app: App, workspace: "Workspace", model_dir: str) -> None:

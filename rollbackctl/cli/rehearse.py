@@ -1,10 +1,8 @@
 """`rollbackctl rehearse`."""
 
-from pathlib import Path
-
 import click
 
-from rollbackctl.cli.app import App, lead_on, shown_path
+from rollbackctl.cli.app import App, lead_on, located, shown_path
 from rollbackctl.cli.options import common
 from rollbackctl.cli.signals import stopping_on_signals
 from rollbackctl.core.commands import quote
@@ -29,7 +27,9 @@ def command(app: App, plan: str) -> int:
     look = f"look at the plan: rollbackctl plan {quoted}"
     try:
         with stopping_on_signals(app):
-            rehearsal = rehearse(app.workspace(), Path(plan), shown_path(plan), app.listen, lambda: app.stop_reason)
+            workspace = app.workspace()
+            path = located(plan, workspace)
+            rehearsal = rehearse(workspace, path, shown_path(plan), app.listen, lambda: app.stop_reason)
     except InterruptedRunError as error:
         raise InterruptedRunError(
             "the rehearsal was ended; nothing in the workspace was changed", hint=f"rollbackctl rehearse {quoted}"

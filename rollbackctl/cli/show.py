@@ -21,5 +21,5 @@ def command(app: App, file: str, form: str, detailed_exitcode: bool, check: bool
     from rollbackctl.engine.saved import load_document
 
     document = load_document(Path(file), shown_path(file))
-    show_document(app, document, form, shown_path(file))
-    return exit_code(document, shown_path(file), check=check, detailed=detailed_exitcode)
+    show_document(app, document, form, file)
+    return exit_code(document, file, check=check, detailed=detailed_exitcode)

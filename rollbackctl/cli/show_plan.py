@@ -5,7 +5,7 @@ from typing import Any
 import click
 from pydantic import JsonValue
 
-from rollbackctl.cli.app import App
+from rollbackctl.cli.app import App, shown_path
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import GateBlockedError
 from rollbackctl.core.gate import Answer
@@ -26,7 +26,7 @@ def with_formats(function: Any) -> Any:
 
 
 def show_document(app: App, document: PlanDocument, form: str, plan_path: str) -> None:
-    """Print a plan."""
+    """Print a plan; what a machine or another host may read names no path of this one."""
     if app.as_json:
         emit_document(app, document)
     elif form == "json":
@@ -36,7 +36,7 @@ def show_document(app: App, document: PlanDocument, form: str, plan_path: str) -
     elif form == "markdown":
         from rollbackctl.render import markdown
 
-        app.document(markdown.render(document, plan_path=plan_path))
+        app.document(markdown.render(document, plan_path=shown_path(plan_path)))
     else:
         from rollbackctl.render import text
 

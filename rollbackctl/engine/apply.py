@@ -97,7 +97,8 @@ def carry_out(context: Context) -> Report:
     if context.failures:
         in_the_way = all(isinstance(error, LockTimeoutError) for error in context.failures.values())
         kind = EngineInTheWayError if in_the_way else PartlyHeldError
-        problems = tuple(Problem(f"{address}: {error}") for address, error in context.failures.items())
+        local = context.run.workspace.local
+        problems = tuple(Problem(local(f"{address}: {error}")) for address, error in context.failures.items())
         raise kind("not everything could be held", problems=problems)
     return _finish(context)
 

@@ -46,11 +46,17 @@ def engines(root: Path, model_dir: str, host: str) -> tuple[Engine, ...]:
     folder = root / model_dir
     try:
         generation = read_serving(folder).generation
-    except BotCoreError:
-        return (
-            Engine("on all hosts", 0, -1, f"unknown: {model_dir}/serving.json cannot be read, so they cannot score"),
-        )
-    return tuple(Engine(a.host, a.pid, a.generation, _standing(a, generation, host)) for a in read_acks(folder))
+    except (BotCoreError, OSError):
+        return (_unknown(f"{model_dir}/serving.json cannot be read, so they cannot score"),)
+    try:
+        acks = read_acks(folder)
+    except (BotCoreError, OSError):
+        return (_unknown(f"{model_dir}/engines cannot be read"),)
+    return tuple(Engine(a.host, a.pid, a.generation, _standing(a, generation, host)) for a in acks)
+
+
+def _unknown(reason: str) -> Engine:
+    return Engine("on all hosts", 0, -1, f"unknown: {reason}")
 
 
 def _standing(ack: EngineAck, generation: int, host: str) -> str:

@@ -155,7 +155,7 @@ def _interrupted(session: Session) -> tuple[History, list[str]]:
         if fact.operation == "release":
             close(session, fact, "abandoned", {"reason": "called off by a hold"})
     except (RollbackError, BotCoreError, OSError) as error:
-        problems.append(f"run {fact.run} is not in order: {error}")
+        problems.append(session.workspace.local(f"run {fact.run} is not in order: {error}"))
         return history, problems
     return _history(session)[0], problems
 
@@ -180,7 +180,7 @@ def _hold_document(
         try:
             now = kind.observe(address.name)
         except (RollbackError, BotCoreError, OSError) as error:
-            problems.append(f"{address} could not be held: {error}")
+            problems.append(session.workspace.local(f"{address} could not be held: {error}"))
             continue
         hold = in_force.get(str(address))
         if hold is None or session.planner.beneath(hold, now) == now:

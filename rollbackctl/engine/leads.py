@@ -1,5 +1,6 @@
 """What leads on from where a workspace stands: one answer for `status`, `hold` and `abandon`."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -67,7 +68,8 @@ def plan_command(root: Path, incident: str | None) -> str:
             if data is not None and named.search(data.decode(errors="replace") + "\n"):
                 found.append(((root / path).stat().st_mtime_ns, path))
     if found:
-        return f"rollbackctl plan {quote(max(found)[1])}   (takes the hold over)"
+        path = os.path.relpath(root / max(found)[1])  # from where the operator stands
+        return f"rollbackctl plan {quote(path)}   (takes the hold over)"
     option = f" --incident {quote(incident)}" if incident else ""
     return f"rollbackctl init{option}   (writes a plan, which takes the hold over)"
 

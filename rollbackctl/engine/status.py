@@ -48,9 +48,8 @@ def read_status(session: Session, model_dir: str) -> Status:
     )
     try:
         serving = read_serving(session.workspace.root / model_dir)
-    except BotCoreError as error:
-        problem = error.problem.replace(f"{session.workspace.root}/", "")
-        return replace(status, problems=(*problems, problem))
+    except (BotCoreError, OSError) as error:
+        return replace(status, problems=(*problems, session.workspace.local(str(error))))
     models = {name: (str(model.version), model.sha256) for name, model in serving.models.items()}
     return replace(status, attached=serving.attached, default_model=serving.default_model, models=models)
 

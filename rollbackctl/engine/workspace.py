@@ -115,6 +115,10 @@ class Workspace:
         """Kinds, gates and checks that the policy allows."""
         return load_registry(self.policy)
 
+    def local(self, text: str) -> str:
+        """Say paths as they are in the workspace."""
+        return text.replace(f"{self.root}/", "")
+
     def now(self) -> str:
         """The time as text: ISO 8601, UTC, whole seconds."""
         return self.clock().astimezone(UTC).replace(microsecond=0).isoformat()

@@ -120,6 +120,7 @@ def traced(site: Site, log: Path, faults: Iterable[str] = ()) -> tuple[Done, lis
     command += [sys.executable, "-P", "-m", "tests.reliability.process", site.now.isoformat()]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV_", "PYTEST_"))}
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(TESTS.parent), "PYTHONHASHSEED": "0"}
+    environment |= site.environment
     ended = subprocess.run(
         [*command, *site.arguments("apply", PLAN, "--yes")],
         capture_output=True,

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,32 @@ def test_nobody_is_told_that_serving_is_attached_while_its_file_cannot_be_read(w
     assert "  on all hosts: unknown: var/models/serving.json cannot be read, so they cannot score\n" in out
     assert "Problem   var/models/serving.json, line 1: " in out
     assert "attached" not in out
+
+
+def a_file(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    path.write_text("no folder")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda root: (root / "var/models/serving.json").write_text("{"), "serving.json, line 1: "),
+        (lambda root: a_file(root / "var/models"), "Not a directory: 'var/models/serving.json'"),
+        (lambda root: a_file(root / "var/models/engines"), "var/models/engines cannot be read"),
+    ],
+    ids=["broken", "a file in the place of its folder", "a file in the place of the engines"],
+)
+def test_what_cannot_be_read_is_named_by_its_place_in_the_workspace(
+    waiting: Operator, spoil: Callable[[Path], object], named: str
+) -> None:
+    spoil(waiting.root)
+
+    answers = [waiting.call(*argv) for argv in (("status",), ("hold",), ("plan", P), ("apply", P, "--yes"))]
+
+    assert [answer.out.count(named) > 0 for answer in answers[:2]] == [True, True]
+    assert "This tool closes no position" in answers[1].out  # the whole screen
+    assert str(waiting.root) not in "".join(answer.out + answer.err for answer in answers)
 
 
 def test_a_broken_policy_keeps_nobody_from_looking(waiting: Operator) -> None:

@@ -1,9 +1,11 @@
 """Every command that is printed after `next:` is pasted as it stands, and leads on."""
 
+import os
 import re
 import shlex
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,9 +55,9 @@ def following(answer: Answer) -> list[str]:
 
 def paste(operator: Operator, command: str, copy: Path) -> Answer:
     """Type a command in a copy of the workspace; a question is answered with yes."""
-    words = shlex.split(command)[1:]
-    asks = words[0] == "undo" or (words[0] == "apply" and words[1].endswith(".yaml"))
-    there = Operator(Path(shutil.copytree(operator.root, copy)), operator.now)
+    words = shlex.split(command.replace(str(operator.root), str(copy)))[1:]
+    asks = "undo" in words or ("apply" in words and words[-1].endswith(".yaml"))
+    there = replace(operator, root=Path(shutil.copytree(operator.root, copy)))
     return there.call(*words, *(["--yes"] if asks and "--yes" not in words else []))
 
 
@@ -163,6 +165,38 @@ def test_what_is_printed_without_a_run_leads_on(fresh: Operator, state: str) -> 
     happen(fresh)
 
     lead_on(fresh, *(fresh.call(*argv) for argv in calls))
+
+
+@pytest.mark.parametrize("folder", ["audit/ai_decision", ".."])
+def test_what_is_printed_elsewhere_leads_on_from_there(waiting: Operator, folder: str) -> None:
+    there = replace(waiting, folder=folder)
+    named = ["--workspace", str(waiting.root)] if folder == ".." else []
+    plan = os.path.relpath(waiting.root / P, waiting.root / folder)
+    calls = (("sign-off", "--plan", plan, *SIGN), ("status",), ("apply", plan, "--yes"), ("plan", plan, "--check"))
+
+    commands = lead_on(there, *(there.call(*named, *argv) for argv in calls))
+
+    assert f"rollbackctl {' '.join([*named, ''])}apply {plan}" in commands
+    assert all(f"rollbackctl {' '.join(named)}" in command for command in commands)
+
+
+def test_an_incidents_plan_is_named_from_where_the_operator_stands(fresh: Operator) -> None:
+    below = replace(fresh, folder="plans")
+
+    answer = below.call("hold", "--incident", "INC-2025-1117")
+
+    assert following(answer)[0] == "rollbackctl plan inc.yaml"
+    lead_on(below, answer)
+
+
+def test_a_saved_plan_is_found_in_the_workspace_only_where_the_operator_has_none_of_that_name(fresh: Operator) -> None:
+    fresh.call("plan", P, "--out", "saved.json")
+    below = replace(fresh, folder="docs")
+    (fresh.root / "docs/plans").mkdir()
+    (fresh.root / "docs" / P).write_text("kind: nothing")
+
+    assert below.call("apply", "saved.json").code == 3
+    assert below.call("plan", P).code == 8
 
 
 @pytest.mark.parametrize("operation", ["hold", "release", "undo", "apply"])
