@@ -1,5 +1,6 @@
 """Windows of production rows for tests, as CSV: each feature is spread as a normal variable, by its quantiles."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -50,5 +51,5 @@ def write_window(
 
 def _spread(known: NormalDist, rows: int, place: int) -> list[float]:
     """The quantiles, in an order in which neighbours differ, another one for each place."""
-    step = next(step for step in range(rows * 3 // 8 + 2 * place + 1, 2 * rows) if math.gcd(step, rows) == 1)
+    step = next(step for step in itertools.count(rows * 3 // 8 + 2 * place + 1) if math.gcd(step, rows or 1) == 1)
     return [known.inv_cdf((row * step % rows + 0.5) / rows) for row in range(rows)]

@@ -134,7 +134,8 @@ def _profiles(root: Path, subjects: Sequence[Subject]) -> tuple[dict[str, Known]
             artifact = parse_object(read_inside(root, subject.artifact), subject.artifact)
             found = known_profile(root / subject.repository, artifact, subject.sha256)
         except BotCoreError as error:
-            problems[version] = f"its training rows: {error.problem}".replace(f"{root}/", "")
+            where = f"its training rows, in {subject.repository}"
+            problems[version] = f"{where}: {error.problem}".replace(f"{root}/", "")
             continue
         if found is None:
             advice = f"make a baseline: rollbackctl baseline {quote(version)} --from DATA"

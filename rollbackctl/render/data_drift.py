@@ -43,7 +43,7 @@ def _figures(item: FeatureDrift, names: list[str]) -> list[str]:
 def _word(item: FeatureDrift, limits: Mapping[str, float]) -> str:
     beyond = item.beyond(limits)
     if beyond:
-        return "beyond " + ", ".join(f"{MEASURES[name]} {limits[name]:g}" for name in beyond)
+        return "beyond " + ", ".join(f"{MEASURES[name]} {limits[name]:g}" for name in MEASURES if name in beyond)
     if item.has_drifted:
         return "drifted"
     return "" if item.is_certain or item.effect < 1 else "may be chance"
