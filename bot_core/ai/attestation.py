@@ -21,7 +21,7 @@ BUNDLES_FOLDER = "audit/ai_decision/models"
 CHECKSUMS = "checksums.sha256"
 ALGORITHM = "HMAC-SHA256"
 
-HmacState = Literal["ok", "not configured", "failed", "no signature"]
+HmacState = Literal["ok", "not configured", "unknown key", "failed", "no signature"]
 
 
 @frozen
@@ -31,7 +31,7 @@ class Attestation:
     Attributes:
         state: attested; unattested: no bundle speaks of it; failed: one does, and it is not true.
         folder: The bundle, relative to the root; None when unattested.
-        hmac: ok; not configured: the key is not at hand; failed; no signature.
+        hmac: ok; not configured: no key is at hand; unknown key: others are; failed; no signature.
         key_id: As the signature names it; None without a signature.
         problems: Why it failed; () otherwise.
         digests: SHA-256 of each file of the bundle, by path relative to the root.
@@ -223,12 +223,17 @@ def hmac_state(
         return "no signature"
     key = any_key if any_key is not None else keys.get(signature.key_id or "")
     if key is None:
-        return "not configured"
+        return "unknown key" if keys else "not configured"
     # The running engine's files do not tell whether it escapes what is not ASCII; both say the same.
     escaped = json.dumps(artifact, sort_keys=True, separators=(",", ":")).encode()
     values = [hmac_of(key, message) for message in (canonical_json(artifact), escaped)]
     is_right = any(hmac.compare_digest(signature.value, value) for value in values)
     return "ok" if is_right and signature.target == bundle.name else "failed"
+
+
+def hmac_words(state: HmacState, key_id: str | None) -> str:
+    """Say how it stands with a signature; an unknown key is named."""
+    return f"{state} {key_id or '(unnamed)'}" if state == "unknown key" else state
 
 
 def hmac_of(key: bytes, message: bytes) -> bytes:

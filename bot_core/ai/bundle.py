@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bot_core.ai.artifact import ModelArtifact
-from bot_core.ai.attestation import ALGORITHM, CHECKSUMS, hmac_of, hmac_state, read_bundle
+from bot_core.ai.attestation import ALGORITHM, CHECKSUMS, hmac_of, hmac_state, hmac_words, read_bundle
 from bot_core.ai.instant import format_instant, utc_now
 from bot_core.ai.quarantine import plain_name
 from bot_core.ai.validation import plain_json, validate_model_artifact_schema
@@ -109,7 +109,8 @@ def load_model_artifact_bundle(
         problems.append(f"its artifact is {content.name}, not {expected_artifact}")
     if content.artifact is not None and (signing_key is not None or signing_keys):
         state = hmac_state(content, content.artifact, signing_keys or {}, signing_key)
-        problems += [] if state == "ok" else [f"HMAC: {state}"]
+        key_id = content.signature.key_id if content.signature else None
+        problems += [] if state == "ok" else [f"HMAC: {hmac_words(state, key_id)}"]
     if problems or content.artifact is None or content.name is None:
         raise ModelArtifactIntegrityError(f"bundle {folder}: {'; '.join(problems)}", path=str(folder))
     return _bundle(

@@ -19,8 +19,8 @@ class Demands:
     Attributes:
         roles: Roles that must have approved or waived its walk-forward report, beside those in the report's own block.
         bundle_required: Whether a version without a bundle is refused.
-        signature_required: Whether a bundle without a signature is refused: the policy configures keys, and taking the
-            signature away must not help.
+        signature_required: Whether a bundle that no known key has signed is refused: the policy configures keys, and
+            taking the signature away, or naming another key in it, must not help.
         excluded: Versions that the rollback plan excludes.
         failed: Versions that failed a check of this incident.
         drift: How each version's training rows lie to the production rows of now; empty where the plan does not ask.
@@ -89,8 +89,8 @@ def integrity_problems(version: VersionFact, demands: Demands) -> tuple[str, ...
             reasons.extend(attestation.problems)
         elif attestation.state == "unattested" and demands.bundle_required:
             reasons.append("has no bundle, and the policy requires one")
-        elif attestation.state == "attested" and demands.signature_required and attestation.hmac == "no signature":
-            reasons.append(f"bundle {attestation.folder} is not signed, and the policy configures HMAC keys")
+        elif attestation.state == "attested" and demands.signature_required and attestation.hmac != "ok":
+            reasons.append(f"bundle {attestation.folder} is signed with no key of the policy: {attestation.hmac}")
     if version.canonical is not None:
         reasons.extend(_signing_problems(version, demands.roles))
     return tuple(reasons)

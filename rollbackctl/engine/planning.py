@@ -53,8 +53,7 @@ class Planner:
             GateBlockedError: No version may be the target.
         """
         facts = self._facts(spec, observation, earlier)
-        kinds = self.registry.bind(_pure_binding(spec))
-        desired = collect_desired(self.registry, kinds, spec, facts)
+        desired = collect_desired(self.registry, self.registry.bind(_pure_binding(spec)), spec, facts)
         base = self.base_world(desired, observation, spec.metadata.incident)
         changes = make_changes(desired, base)
         settled = is_settled(changes) and not _holds_any(base, observation, spec.metadata.incident)

@@ -11,6 +11,7 @@ from bot_core.ai.attestation import (
     BundleContent,
     bundle_of_version,
     find_bundle_folders,
+    hmac_words,
     judge,
     read_bundle,
 )
@@ -90,8 +91,7 @@ class Examiner:
         if bundle is None or bundle.artifact is None:
             return None
         said = self._attestation(dict(bundle.artifact))
-        is_unsigned = said.hmac == "no signature" and bool(self.keys)
-        if said.state != "attested" or is_unsigned:
+        if said.state != "attested" or (self.keys and said.hmac != "ok"):
             return None
         return BundledFact(
             canonical=canonical_digest(dict(bundle.artifact)), folder=bundle.folder, digests=dict(bundle.digests)
@@ -122,7 +122,7 @@ class Examiner:
         found = judge(self._bundles, raw, keys=self.keys)
         return AttestationFact(
             state=found.state,
-            hmac=found.hmac,
+            hmac=hmac_words(found.hmac, found.key_id),
             folder=found.folder,
             problems=tuple(f"bundle {found.folder}: {problem}" for problem in found.problems),
             digests=dict(found.digests),

@@ -160,6 +160,17 @@ def test_where_keys_are_configured_an_unsigned_bundle_tells_nothing(
     assert blocked(site("plan", PLAN, "--check"))
 
 
+def test_a_signature_by_a_key_that_the_policy_does_not_list_never_counts(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEY", "ws-public-demo-signing-key-0123456789abcdef")
+    (site.root / "config/rollbackctl.yaml").write_text("hmac_keys: {next-2026: {env: KEY}}\n", encoding="utf-8")
+
+    assert "/20251029T041045Z is signed with no key of the policy: unknown key demo-2025" in site.ok("plan", PLAN).out
+    missing(site.root / FILE)
+    assert blocked(site("plan", PLAN, "--check"))
+
+
 def test_a_file_that_comes_back_makes_the_next_plan_whole(site: Site) -> None:
     content = (site.root / FILE).read_bytes()
     missing(site.root / FILE)

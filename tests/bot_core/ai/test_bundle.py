@@ -68,7 +68,13 @@ def test_the_bundles_of_the_workspace_attest_their_artifacts(root, version, fold
 
 def test_without_the_key_only_the_checksums_are_held_against_the_bundle(root):
     assert attested(root, raw_artifact(), keys={}).hmac == "not configured"
-    assert attested(root, raw_artifact(), keys={"other": b"x"}).state == "attested"
+    assert attested(root, raw_artifact(), keys={}).state == "attested"
+
+
+def test_a_key_that_is_not_among_those_at_hand_is_an_unknown_one(root):
+    attestation = attested(root, raw_artifact(), keys={"other": b"x"})
+
+    assert (attestation.hmac, attestation.key_id) == ("unknown key", "demo-2025")
 
 
 def test_another_key_under_that_name_fails(root):
@@ -249,7 +255,7 @@ def test_a_bundle_without_a_key_has_no_signature(tmp_path):
     [
         ({"signing_key": b"wrong"}, "HMAC: failed"),
         ({"signing_keys": {"demo-2025": b"wrong"}}, "HMAC: failed"),
-        ({"signing_keys": {"other": b"wrong"}}, "HMAC: not configured"),
+        ({"signing_keys": {"other": b"wrong"}}, "HMAC: unknown key demo-2025"),
         ({"expected_artifact": "model-v8.json"}, "its artifact is model-v9.json, not model-v8.json"),
     ],
 )

@@ -142,12 +142,16 @@ def test_a_version_of_unknown_age_is_the_oldest() -> None:
             Demands(ROLES, bundle_required=True),
             ("has no bundle, and the policy requires one",),
         ),
-        ({}, Demands(ROLES, bundle_required=True, signature_required=True), ()),
+        (
+            {"attestation": AttestationFact(state="attested", hmac="ok", folder="b/v9")},
+            Demands(ROLES, bundle_required=True, signature_required=True),
+            (),
+        ),
         ({"attestation": AttestationFact(state="attested", hmac="no signature", folder="b/v9")}, DEMANDS, ()),
         (
             {"attestation": AttestationFact(state="attested", hmac="no signature", folder="b/v9")},
             Demands(ROLES, signature_required=True),
-            ("bundle b/v9 is not signed, and the policy configures HMAC keys",),
+            ("bundle b/v9 is signed with no key of the policy: no signature",),
         ),
         ({"walk_forward": None}, DEMANDS, ("no walk-forward report is linked to it",)),
         ({"walk_forward": None, "canonical": None, "problems": ("gone",)}, DEMANDS, ("gone",)),

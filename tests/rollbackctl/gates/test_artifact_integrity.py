@@ -58,7 +58,12 @@ def test_a_sound_target_passes_and_its_attestation_is_shown(attestation: Attesta
         (
             KEYED,
             {"attestation": bundle("attested", "no signature")},
-            "v9 bundle audit/ai_decision/models/m/1 is not signed, and the policy configures HMAC keys",
+            "v9 bundle audit/ai_decision/models/m/1 is signed with no key of the policy: no signature",
+        ),
+        (
+            KEYED,
+            {"attestation": bundle("attested", "unknown key demo-2024")},
+            "v9 bundle audit/ai_decision/models/m/1 is signed with no key of the policy: unknown key demo-2024",
         ),
         (None, {"walk_forward": None}, "v9 no walk-forward report is linked to it"),
         (
