@@ -162,7 +162,7 @@ def try_all(mutants: list[Mutant]) -> None:
     for mutant in mutants:
         if _swaps(mutant) is None:
             names, limit_s = tests.of(mutant)
-            _try(mutant, lambda names=names: run_pytest(["-x", *names]) if names else 0, limit_s)
+            _try(mutant, lambda names=names: run_pytest(["-x", *names]), limit_s)
 
 
 class Session:
@@ -196,7 +196,7 @@ def _measure(items: list[Any]) -> int:
     packages = [f"{TREE / package}/*" for package in LEAST]
     coverage = Coverage(config_file=False, data_file=str(MEASURED), include=packages)
     coverage.start()
-    for item, following in zip(items, [*items[1:], None], strict=True):
+    for item, following in zip(items, [*items[1:], None], strict=False):
         coverage.switch_context(item.nodeid)
         begin = time.monotonic()
         if _fails(item, following):
@@ -226,10 +226,10 @@ class Tests:
         """The tests to try a mutant with, quickest first, and how many seconds they may take."""
         by_line = self._by_line.get(mutant["path"], {})
         lines = range(mutant["first"], mutant["last"] + 1)
-        # What runs when a file is imported is run by no test: all of the file are asked.
+        # What runs when a file is imported is run by no test: all that come by the file are asked, else all.
         names = set().union(*(by_line.get(line, ()) for line in lines)) or set().union(*by_line.values())
         chosen, total = [], 0.0
-        for name in sorted(names & self._durations.keys(), key=self._durations.__getitem__):
+        for name in sorted(names & self._durations.keys() or self._durations, key=self._durations.__getitem__):
             if total < ENOUGH_S:
                 chosen.append(name)
                 total += self._durations[name]
@@ -243,7 +243,7 @@ def _place(code: CodeType) -> tuple[str, str, int]:
 def _run_with(codes: list[tuple[FunctionType, CodeType]], items: list[Any]) -> int:
     for function, code in codes:
         function.__code__ = code
-    return int(any(_fails(item, following) for item, following in zip(items, [*items[1:], None], strict=True)))
+    return int(any(_fails(item, following) for item, following in zip(items, [*items[1:], None], strict=False)))
 
 
 def _fails(item: Any, following: Any) -> bool:

@@ -10,6 +10,7 @@ from rollbackctl.checks import Bench
 from rollbackctl.checks.inference_ready import InferenceReady
 from rollbackctl.checks.probe_score import ProbeScore
 from rollbackctl.core.gate import Outcome, Result
+from tests.harness import names
 from tests.on_call import FIXTURE, PLAN, Operator
 
 HELD_FILES = ("audit/ai_decision/scheduler.json", "config/auto_trader.yaml")
@@ -259,7 +260,7 @@ def test_an_undo_of_an_unfinished_run_closes_it(operator: Operator) -> None:
     answer = operator.call("undo", _run(operator, "rollback"), "--yes")
 
     assert answer.code == 0, answer.err
-    assert "undone" in operator.call("runs").out
+    assert names(operator.call("runs").out, ["undone", "v10 -> v9"]) == []
     assert not (operator.root / "models/decision_engine/rollback_target.json").exists()
 
 
