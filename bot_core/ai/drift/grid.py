@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 _CHUNK = 32_768
 # So many are placed before they are counted, which costs as much as there are cells.
 _BLOCK = 2 * _CHUNK
-_CELLS = (1_024, 2_048, 4_096, 8_192, 16_384)
-# Of the inner edges, so many in a thousand may share a cell with others and be searched for.
-_CROWDED = 20
+_CELLS = (1_024, 2_048, 4_096, 8_192, 16_384, 32_768)
+# What a map costs for each value, as measured: one in a crowded cell is searched for; each cell is looked at once for
+# every block. No better map is looked for where so few values are searched for.
+_SEARCH_NS, _CELL_NS, _CROWDED = 60.0, 1e-4, 0.02
+_SAMPLE = 4_096
 _STEEPEST = 1e300
 # From here on floats are the whole numbers, and the lowest bits of one are its distance from here.
 _WHOLE = 2.0**52
@@ -32,19 +34,15 @@ class Grid:
     """
 
     def __init__(self, edges: "NDArray[np.float64]", inner: tuple[float, float] | None = None) -> None:
-        """Lay cells over the edges.
+        """Name the edges; the cells are laid over them when the first values are there, so as to suit them.
 
         Args:
             edges: Ascending, all different, at least one, finite.
             inner: Where most values are to be expected; cells are fine there. Default: between the outermost edges.
         """
-        import numpy as np
-
         self.edges = edges + 0.0  # -0.0 and 0.0 are one value, and have two patterns of bits
-        low, high = (float(edges[0]), float(edges[-1])) if inner is None else inner
-        with np.errstate(over="ignore"):
-            self._map = _best_map(self.edges, low, high)
-            self._prepare()
+        self._inner = (float(edges[0]), float(edges[-1])) if inner is None else inner
+        self._cells: _Cells | None = None
 
     def count(self, values: "NDArray[np.float64]") -> "tuple[NDArray[np.int64], int]":
         """Count values.
@@ -58,41 +56,53 @@ class Grid:
         """
         import numpy as np
 
+        with np.errstate(over="ignore"):
+            if self._cells is None:
+                self._cells = _Cells(self.edges, _best_map(self.edges, self._inner, values))
+            return self._cells.count(values)
+
+
+class _Cells:
+    """Edges with cells laid over them; never changes, so that threads may share it."""
+
+    def __init__(self, edges: "NDArray[np.float64]", cell_map: "_Linear | _Bits") -> None:
+        """Tell for each half of each cell, below and above the cell's edge, which interval it belongs to."""
+        import numpy as np
+
+        self._edges, self._map = edges, cell_map
+        of_edges = _cells_of(edges, cell_map)
+        held = np.bincount(of_edges, minlength=cell_map.cells)
+        self._is_crowded = held > 1
+        self._any_crowded = bool(self._is_crowded.any())
+        self._edge = np.full(2 * cell_map.cells, np.inf)
+        self._edge[2 * of_edges] = edges
+        self._edge[::2][self._is_crowded] = np.nan
+        below = np.cumsum(held) - held
+        bins = np.column_stack((below, below + (held == 1))).ravel()
+        self._ends = np.searchsorted(bins, np.arange(len(edges) + 1), side="right") - 1
+
+    def count(self, values: "NDArray[np.float64]") -> "tuple[NDArray[np.int64], int]":
+        """As `Grid.count`."""
+        import numpy as np
+
         halves = np.zeros(2 * self._map.cells, np.int64)
         room = _Room(min(_BLOCK, len(values)))
         crowded: list[NDArray[np.float64]] = []
         missing = 0
-        with np.errstate(over="ignore"):
-            for start in range(0, len(values), _BLOCK):
-                block = values[start : start + _BLOCK]
-                there = self._place(block, room, crowded)
-                missing += len(block) - there
-                halves += np.bincount(room.cells[:there], minlength=len(halves))
+        for start in range(0, len(values), _BLOCK):
+            block = values[start : start + _BLOCK]
+            there = self._place(block, room, crowded)
+            missing += len(block) - there
+            halves += np.bincount(room.cells[:there], minlength=len(halves))
         # A cell with several edges counts for nothing: its values are searched for.
         halves.reshape(-1, 2)[self._is_crowded] = 0
         counts = np.cumsum(halves)[self._ends]
         counts[1:] -= counts[:-1].copy()
         if crowded:
             # In ascending order they are found several times as fast.
-            searched = np.searchsorted(self.edges, np.sort(np.concatenate(crowded)), side="left")
+            searched = np.searchsorted(self._edges, np.sort(np.concatenate(crowded)), side="left")
             counts += np.bincount(searched, minlength=len(counts))
         return counts, missing
-
-    def _prepare(self) -> None:
-        """Tell for each half of each cell, below and above the cell's edge, which interval it belongs to."""
-        import numpy as np
-
-        cells = self._map.cells
-        of_edges = self._map.place(self.edges, np.empty(len(self.edges)), np.empty(len(self.edges), np.int64)) // 2
-        held = np.bincount(of_edges, minlength=cells)
-        self._is_crowded = held > 1
-        self._any_crowded = bool(self._is_crowded.any())
-        self._edge = np.full(2 * cells, np.inf)
-        self._edge[2 * of_edges] = self.edges
-        self._edge[::2][self._is_crowded] = np.nan
-        below = np.cumsum(held) - held
-        bins = np.column_stack((below, below + (held == 1))).ravel()
-        self._ends = np.searchsorted(bins, np.arange(len(self.edges) + 1), side="right") - 1
 
     def _place(self, block: "NDArray[np.float64]", room: "_Room", crowded: "list[NDArray[np.float64]]") -> int:
         """Write the half cell of each value that is there to the room; give how many they are."""
@@ -132,6 +142,8 @@ class _Room:
 class _Linear:
     """Cells of equal width; the first and the last one hold what lies outside."""
 
+    place_ns = 0.0
+
     def __init__(self, low: float, high: float, cells: int) -> None:
         self.cells = cells
         width = high - low
@@ -157,6 +169,8 @@ class _Linear:
 
 class _Bits:
     """Cells by the leading bits of a number: of equal ratio, for what spreads over powers of ten."""
+
+    place_ns = 1.2  # more than the other
 
     def __init__(self, low: float, high: float, cells: int) -> None:
         import numpy as np
@@ -195,21 +209,25 @@ def _ordered(
     return np.bitwise_xor(bits, turned, out=out)
 
 
-def _best_map(edges: "NDArray[np.float64]", low: float, high: float) -> _Linear | _Bits:
-    """The fewest cells in which nearly every inner edge is alone; else those in which the most are."""
+def _best_map(
+    edges: "NDArray[np.float64]", inner: tuple[float, float], values: "NDArray[np.float64]"
+) -> _Linear | _Bits:
+    """The fewest cells in which nearly all of some values are alone with an edge; else those that cost least."""
     import numpy as np
 
-    inner = (edges >= low) & (edges <= high)
-
-    def crowded(cell_map: _Linear | _Bits) -> int:
-        cells = cell_map.place(edges, np.empty(len(edges)), np.empty(len(edges), np.int64))
-        return int(np.count_nonzero(inner & (np.bincount(cells, minlength=2 * cell_map.cells)[cells] > 1)))
-
-    best: _Linear | _Bits = _Linear(low, high, _CELLS[0])
-    fewest = crowded(best)
-    for cell_map in (kind(low, high, cells) for cells in _CELLS for kind in (_Linear, _Bits)):
-        if fewest * 1000 <= _CROWDED * np.count_nonzero(inner):
+    some = values[:: max(1, len(values) // _SAMPLE)]
+    some = some[~np.isnan(some)]
+    priced: list[tuple[float, _Linear | _Bits]] = []
+    for cell_map in (kind(*inner, cells) for cells in _CELLS for kind in (_Linear, _Bits)):
+        held = np.bincount(_cells_of(edges, cell_map), minlength=cell_map.cells)
+        crowded = float(np.mean(held[_cells_of(some, cell_map)] > 1)) if len(some) else 0.0
+        priced.append((crowded * _SEARCH_NS + cell_map.cells * _CELL_NS + cell_map.place_ns, cell_map))
+        if crowded <= _CROWDED:
             break
-        if (found := crowded(cell_map)) < fewest:
-            best, fewest = cell_map, found
-    return best
+    return min(priced, key=lambda priced_map: priced_map[0])[1]
+
+
+def _cells_of(values: "NDArray[np.float64]", cell_map: _Linear | _Bits) -> "NDArray[np.int64]":
+    import numpy as np
+
+    return cell_map.place(values, np.empty(len(values)), np.empty(len(values), np.int64)) // 2

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_BATCH_ROWS = 1 << 16
+_BATCH_ROWS = 1 << 15
 # Read ahead in each column; without it a whole row group would be in memory.
-_BUFFER = 1 << 18
+_BUFFER = 1 << 16
 _FAR_BUFFER = 1 << 20  # each is one request
 _UNITS = {"milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns"}
 
