@@ -132,6 +132,7 @@ def test_completion_waits_for_the_first_decision_with_the_target(site: Site, idl
 
     assert (done.code, early, waiting) == (6, 6, None)
     assert names(done.err, ["no engine has decided", f"pid {idle.pid}", "logs/decision_journal"]) == []
+    assert " give it a candidate, or stop that process, then run the command again\n" in done.err
     assert read_serving(site.root / MODELS).generation == SERVES_V9
     assert "verified" not in site.ok("status").out
     assert site.apply().code == 0

@@ -126,3 +126,15 @@ def test_a_hold_of_another_incident_stops_the_run_and_nothing_more_moves(step: i
     assert refused.code == 7
     assert names(refused.err, ["INC-2099-0001", "is held", "rollbackctl hold --release"]) == []
     assert site.files() == before
+
+
+def test_a_hold_that_was_interrupted_and_meets_a_broken_file_says_what_it_holds_all_the_same(site: Site) -> None:
+    assert site.interrupted(1, *HOLD).code == 130
+    config = site.root / "config/auto_trader.yaml"
+    config.write_text("maintenance: [\n")
+
+    held = site(*HOLD)
+
+    assert held.code == 8
+    assert held.out.startswith("Held, but not everything.\n")
+    assert names(held.out, ["serving/var/models", "scheduler.json", "PROBLEM: maintenance/config/auto_trader.yaml"]) == []

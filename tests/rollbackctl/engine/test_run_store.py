@@ -1,5 +1,6 @@
 """What the run store makes lasting, and in which order."""
 
+import grp
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from rollbackctl.core.checkpoint import Entry
 from rollbackctl.core.errors import LockedError
-from rollbackctl.engine.runs import FileRunStore
+from rollbackctl.engine.runs import STORE, FileRunStore, group_of_store
 from tests.faults import crashing
 from tests.harness import PLAN, Site, new_site
 
@@ -100,3 +101,13 @@ def test_nothing_is_written_once_the_lock_file_is_gone(store: FileRunStore, tmp_
 
     assert store.entries(RUN) == (entry(1),)
     assert store.get(RUN, "report.json") is None
+
+
+@pytest.mark.parametrize(("mode", "is_shared"), [(0o700, False), (0o755, False), (0o711, False), (0o2770, True)])
+def test_the_group_of_a_store_is_the_one_that_may_write_it(mode: int, is_shared: bool, tmp_path: Path) -> None:
+    folder = tmp_path / STORE
+    assert group_of_store(tmp_path) is None
+    folder.mkdir(parents=True)
+    folder.chmod(mode)
+
+    assert group_of_store(tmp_path) == (grp.getgrgid(folder.stat().st_gid).gr_name if is_shared else None)
