@@ -137,4 +137,4 @@ def test_a_hold_that_was_interrupted_and_meets_a_broken_file_says_what_it_holds_
 
     assert held.code == 8
     assert held.out.startswith("Held, but not everything.\n")
-    assert names(held.out, ["serving/var/models", "scheduler.json", "PROBLEM: maintenance/config/auto_trader.yaml"]) == []
+    assert names(held.out, ["serving/var/models", "scheduler.json", "PROBLEM: maintenance/config/"]) == []
