@@ -108,7 +108,10 @@ def test_with_it_a_version_is_measured_in_full_and_it_is_told_that_nobody_has_si
         ({"version": 2}, "is not a baseline of this artifact"),
         ({"baseline_sha256": None}, "is not a baseline of this artifact"),
         ({"baseline_sha256": "../../manifest"}, "'../../manifest' is no SHA-256"),
-        ({"baseline_sha256": "f" * 64}, f"its training rows, in models/decision_engine: {'f' * 64}.json does not exist"),
+        (
+            {"baseline_sha256": "f" * 64},
+            f"its training rows, in models/decision_engine: {'f' * 64}.json does not exist",
+        ),
     ],
 )
 def test_a_sidecar_that_cannot_be_meant_is_refused_and_the_version_has_no_data(

@@ -1,6 +1,9 @@
 """Targets held against the rows of now: what is chosen, refused, checked again, and told to whoever decides."""
 
 import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import pytest
 
 from tests.conformance import differences, snapshot
 from tests.harness import PLAN, SAVED, STORE, Site, names, quick_folder
-from tests.measured import LIVE, STORMY, V9, measured_site, with_baselines, write_plan
+from tests.measured import LIVE, STORMY, TRAINING, V9, measured_site, with_baselines, write_plan
 from tests.windows import CALM, STORM, write_window
 
 LAST_OF_RESTORE = 7
@@ -316,3 +319,57 @@ def test_looking_writes_nothing_in_the_workspace(site: Site, command: tuple[str,
 
     assert done.code == 0
     assert differences(before, snapshot(site.root)) == []
+
+
+# Planning elsewhere
+
+
+def test_an_observation_gives_the_same_plan_without_the_workspace_and_without_numpy(site: Site, tmp_path: Path) -> None:
+    write_plan(site, gates=f"replay: {{window: {{path: {LIVE}}}}}", section=", segments: [symbol]")
+    site.ok("observe", PLAN, "--out", str(tmp_path / "world.json"))
+    here = json.loads(site.ok("plan", PLAN, "--format", "json").out)
+    shutil.copy(site.root / PLAN, tmp_path / "plan.yaml")
+
+    driver = (
+        "import json, sys; from rollbackctl.cli.main import main; from rollbackctl.cli.app import App\n"
+        "from datetime import datetime\n"
+        "app = App(lambda: datetime.fromisoformat(sys.argv[1]), {}); code = main(sys.argv[2:], app); app.close()\n"
+        "print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)"
+    )
+    arguments = [site.now.isoformat(), "plan", "plan.yaml", "--world", "world.json", "--format", "json"]
+    done = subprocess.run(
+        [sys.executable, "-c", driver, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+
+    code, modules = json.loads(done.stderr.splitlines()[-1])
+    assert code == 0
+    assert {"numpy", "pyarrow", "sklearn"}.isdisjoint(modules)
+    assert json.loads(done.stdout) == here
+
+
+def test_an_observation_that_was_made_for_another_window_is_refused(site: Site, tmp_path: Path) -> None:
+    world = str(tmp_path / "world.json")
+    site.ok("observe", PLAN, "--out", world)
+    others = (
+        {"window": TRAINING},
+        {"section": ", segments: [symbol]"},
+        {"gates": f"replay: {{window: {{path: {LIVE}}}}}"},
+    )
+
+    for other in others:
+        write_plan(site, **other)
+        done = site("plan", PLAN, "--world", world)
+        assert done.code == 8
+        assert "error: the observation was made for " in done.err
+
+    # What is measured is the same: limits are judged from it.
+    write_plan(site, section=", limits: {mean_shift: 2}, min_rows: 1300, tolerance: {rows: 1}")
+    assert "1,200 rows, at least 1,300" in site("plan", PLAN, "--world", world).err
+
+
+def test_a_plan_that_was_made_elsewhere_is_applied_where_the_window_is(site: Site, tmp_path: Path) -> None:
+    world = str(tmp_path / "world.json")
+    site.ok("observe", PLAN, "--out", world)
+    site.ok("plan", PLAN, "--world", world, "--out", str(site.root / SAVED))
+
+    assert (site("apply", SAVED).code, active(site)) == (0, "v9")
