@@ -64,11 +64,12 @@ def _summary(document: PlanDocument, plan_path: str) -> Iterator[str]:
     yield _headline(document)
     yield ""
     yield from _trigger(document)
+    yield from _notes(document)
     if document.has_changes:
         yield from _gates(document.verdicts)
         yield _counts(document)
         yield ""
-    yield from _notes(document)
+    yield from _left_alone(document)
     yield from _next(document, plan_path)
     yield ""
     yield _stamp(document)
@@ -162,11 +163,14 @@ def _counts(document: PlanDocument) -> str:
     return text
 
 
-def _notes(document: PlanDocument) -> Iterator[str]:
+def _left_alone(document: PlanDocument) -> Iterator[str]:
     left = [f"{_name(path)} names {_name(what)}" for path, what in sorted(document.left_alone.items())]
     if left:
         yield f"**Left alone:** {_list(left, _SHOWN_NOTES)}."
         yield ""
+
+
+def _notes(document: PlanDocument) -> Iterator[str]:
     for note in document.diagnostics[:_SHOWN_NOTES]:
         yield f"**Note:** {_prose(note)}."
         yield ""

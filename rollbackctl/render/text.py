@@ -37,11 +37,11 @@ def render(document: PlanDocument, *, plan_path: str = "PLAN", paint: Paint = un
         return "\n".join([*_no_changes(document), ""])
     sections = [
         list(_head(document)),
+        [f"Note   {plain(note)}" for note in document.diagnostics],
         list(_gates(document.verdicts, paint)),
         list(_target(document.candidates)),
         ["Steps", *_steps(document.plan, paint)],
         [*_left_alone(document), *_undo(document)],
-        [f"Note   {plain(note)}" for note in document.diagnostics],
         [summary(document), *one_below_another(next_commands(document, plan_path))],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"

@@ -133,3 +133,15 @@ def test_a_plan_in_text_names_its_checks_where_they_are_made(tmp_path: Path) -> 
     restore, check, release = (out.index(f"\n  {phase}\n") for phase in ("restore", "check", "release"))
     assert restore < check < release
     assert out[check:release] == "\n  check\n    inference_ready, probe_score"
+
+
+def test_what_a_reviewer_must_know_stands_before_the_gates(tmp_path: Path) -> None:
+    operator = Operator.at(tmp_path / "ws")
+    (operator.root / "config/auto_trader.yaml").unlink()
+    note = "auto_trader.yaml"
+
+    text = operator.call("plan", P).out
+    markdown = operator.call("plan", P, "--format", "markdown").out
+
+    assert text.index(f"Note   config/{note} does not exist: no trader") < text.index("\nGates\n")
+    assert markdown.index(note) < markdown.index("- **release waits**")
