@@ -172,6 +172,17 @@ def test_golden_rows_that_do_not_prove_the_model_are_refused(change: Any, proble
         build_scorer(ModelArtifact.from_mapping(change(raw_artifact("ridge")), "model-v1.json"))
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_unknown_key_of_the_state_is_passed_over_and_one_that_is_misspelt_is_not(backend: str) -> None:
+    noted, misspelt = raw_artifact(backend), raw_artifact(backend)
+    noted["model_state"]["n_estimators"] = 20
+    misspelt["model_state"]["probabilty"] = misspelt["model_state"].pop("probability")
+
+    build_scorer(ModelArtifact.from_mapping(noted, "x"))
+    with pytest.raises(FileFormatError, match=r"rows\[0\] scores"):
+        build_scorer(ModelArtifact.from_mapping(misspelt, "x"))
+
+
 @pytest.mark.parametrize(("share", "is_refused"), [(1e-13, False), (1e-10, True)])
 def test_a_ridge_may_be_off_by_its_rounding_only(share: float, is_refused: bool) -> None:
     raw = raw_artifact("ridge")
