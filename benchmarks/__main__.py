@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import data_drift, models, obedience, rollback, startup, steps
+from benchmarks import data_drift, drift_scan, models, obedience, rollback, startup, steps
 from benchmarks.measure import BenchmarkError, Row, table
 
 _BENCHMARKS = {
@@ -17,6 +17,7 @@ _BENCHMARKS = {
     "models": models.measure,
     "obedience": obedience.measure,
     "data_drift": data_drift.measure,
+    "drift_scan": drift_scan.measure,
 }
 _WITH_PEERS = {"data_drift": data_drift.measure_peers}
 
