@@ -32,10 +32,11 @@ def survey_parquet(source: Source, time: str | None) -> Survey:
     with _parquet(source) as file:
         metadata = file.metadata
         place = _place_of(file, time)
-        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-        spans = [None if place is None else _span(source, file, group.column(place), time) for group in groups]
-        rows = [Group(group.num_rows, span) for group, span in zip(groups, spans, strict=True)]
-        return Survey(source, tuple(file.schema_arrow.names), tuple(rows))
+        groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+        told = tuple(
+            Group(group.num_rows, None if place is None else _span(source, file, group, place)) for group in groups
+        )
+        return Survey(source, tuple(file.schema_arrow.names), told)
 
 
 def read_parquet(task: Task, numbers: Sequence[str], texts: Sequence[str]) -> Pieces:
@@ -126,21 +127,22 @@ def _place_of(file: Any, time: str | None) -> int | None:
     return next((place for place, path in enumerate(paths) if path == time), None)
 
 
-def _span(source: Source, file: Any, column: Any, time: str | None) -> Span | None:
-    statistics = column.statistics
+def _span(source: Source, file: Any, group: Any, place: int) -> Span | None:
+    """The first and the last time of a row group, where its statistics give them."""
+    statistics = group.column(place).statistics
     if statistics is None:
         return None
+    leaf = file.schema.column(place)
     if statistics.has_null_count and statistics.null_count:
         raise FileFormatError(
-            f"{source.path}: column {time!r} is missing in {statistics.null_count} rows; every row needs its time",
+            f"{source.path}: column {leaf.path!r} is missing in {statistics.null_count} rows; every row needs its time",
             hint="mend the file, or leave it out of the window",
             path=source.path,
         )
     if not statistics.has_min_max:
         return None
-    kind = file.schema_arrow.field(time).type
     try:
-        ends = _ends(kind, json.loads(file.schema.column(_place_of(file, time)).logical_type.to_json()), statistics)
+        ends = _ends(file.schema_arrow.field(leaf.path).type, json.loads(leaf.logical_type.to_json()), statistics)
     except ColumnError:
         return None  # reading the rows says what is wrong
     return None if ends is None else (int(ends[0]), int(ends[1]))
