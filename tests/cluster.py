@@ -6,10 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from bot_core.ai.drift.cluster import Cluster
+from bot_core.ai.drift.scan import count_task
 
 ROOT = Path(__file__).parents[1]
 LIFE_S = 120
@@ -46,6 +51,36 @@ def running(folder: Path, workers: int, environment: Mapping[str, str] | None = 
             yield members
         finally:
             members.kill()
+
+
+class OneDies:
+    """A cluster of which one worker dies while it has parts of the window to count."""
+
+    def __init__(self, members: Members) -> None:
+        self._members = members
+        self.lost: list[str] = []
+
+    def map(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
+        if getattr(function, "func", None) is not count_task:
+            return map(function, tasks)
+        return self._counted(function, tasks)
+
+    def _counted(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
+        victim = self._members.workers[0]
+        from distributed import Client
+
+        with Client(self._members.url, set_as_default=False) as client:
+            [address] = [address for address, number in client.run(os.getpid).items() if number == victim]
+            os.kill(victim, signal.SIGSTOP)  # what it is given stays with it
+            killer = Thread(target=self._kill_at_work, args=(client, address, victim))
+            killer.start()
+            yield from Cluster(self._members.url).map(function, tasks)
+            killer.join()
+
+    def _kill_at_work(self, client: Any, address: str, victim: int) -> None:
+        while not self.lost:
+            self.lost = [str(key) for key in client.processing().get(address, ())]
+        os.kill(victim, signal.SIGKILL)
 
 
 def main(workers: int) -> None:

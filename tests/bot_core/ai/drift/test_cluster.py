@@ -2,17 +2,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import dask
 import numpy as np
 import pyarrow as pa
 import pytest
-from distributed import Client, Security
+from distributed import Security
 
 from bot_core.ai.drift.cluster import Cluster
 from bot_core.ai.drift.part import Task
@@ -22,7 +21,7 @@ from bot_core.ai.drift.window import Window
 from bot_core.foundation.errors import BotCoreError, FileFormatError
 from bot_core.foundation.frozen import replace
 from tests.bot_core.ai.drift.windows import POOL, edge_set, times, write_parquet
-from tests.cluster import Members, running
+from tests.cluster import Members, OneDies, running
 
 
 @pytest.fixture(scope="module")
@@ -59,34 +58,6 @@ def scanned(root: Path, pool: Pool) -> Scanned:
     edges = edge_set("x", "y", texts=["symbol"], segments=["symbol"])
     found = scan(Window("w", "parquet", "t"), root, edges, pool=pool)
     return replace(found, tally=found.tally.to_json())
-
-
-class OneDies:
-    """A cluster of which one worker dies while it has parts of the window to count."""
-
-    def __init__(self, members: Members) -> None:
-        self._members = members
-        self.lost: list[str] = []
-
-    def map(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
-        if getattr(function, "func", None) is not count_task:
-            return POOL.map(function, tasks)
-        return self._counted(function, tasks)
-
-    def _counted(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
-        victim = self._members.workers[0]
-        with Client(self._members.url, set_as_default=False) as client:
-            [address] = [address for address, number in client.run(os.getpid).items() if number == victim]
-            os.kill(victim, signal.SIGSTOP)  # what it is given stays with it
-            killer = Thread(target=self._kill_at_work, args=(client, address, victim))
-            killer.start()
-            yield from Cluster(self._members.url).map(function, tasks)
-            killer.join()
-
-    def _kill_at_work(self, client: Client, address: str, victim: int) -> None:
-        while not self.lost:
-            self.lost = [str(key) for key in client.processing().get(address, ())]
-        os.kill(victim, signal.SIGKILL)
 
 
 def test_a_cluster_counts_what_threads_count(members: Members, window: Path) -> None:
