@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import data_drift, drift_scan, models, obedience, rollback, startup, steps
+from benchmarks import data_drift, drift_cluster, drift_scan, models, obedience, rollback, startup, steps
 from benchmarks.measure import BenchmarkError, Row, table
 
 _BENCHMARKS = {
@@ -18,6 +18,7 @@ _BENCHMARKS = {
     "obedience": obedience.measure,
     "data_drift": data_drift.measure,
     "drift_scan": drift_scan.measure,
+    "drift_cluster": drift_cluster.measure,
 }
 _WITH_PEERS = {"data_drift": data_drift.measure_peers}
 
