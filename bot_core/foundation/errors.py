@@ -20,6 +20,13 @@ class BotCoreError(Exception):
         self.path = path
         self.line = line
 
+    @property
+    def located(self) -> str:
+        """The problem, after its file and line where it does not name them itself."""
+        where = f"{self.path}:{self.line}" if self.path and self.line else self.path or ""
+        is_named = where in self.problem or f"{self.path}, line {self.line}" in self.problem
+        return self.problem if is_named else f"{where}: {self.problem}"
+
 
 class FileFormatError(BotCoreError):
     """The content of a file is not what it must be."""

@@ -143,8 +143,7 @@ def _other(app: App, error: Exception) -> int:
             problem, code = error.problem, 7
             hint = error.hint or f"wait for it, then run the command again; see: {status}"
         case BotCoreError():
-            where = f"{error.path}:{error.line}" if error.path and error.line else error.path or ""
-            problem = error.problem if not where or where in error.problem else f"{where}: {error.problem}"
+            problem = error.located
             hint, code = error.hint or f"mend or restore that file, then run the command again; see: {status}", 8
         case OSError():
             problem = f"{error.strerror or error}: {error.filename}" if error.filename else str(error.strerror or error)

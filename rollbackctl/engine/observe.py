@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 from bot_core.ai.checklist import post_incident_section
 from bot_core.foundation.digest import canonical_json, sha256_hex
@@ -91,7 +90,7 @@ def replayed(workspace: Workspace, spec: Spec, evidence: Observation, facts: Fac
         return replay_window(workspace.root, settings, before, after, body.serving.thresholds, pool)
     except BotCoreError as error:
         told = ReplayFact(before=before.version, after=after.version, window=settings.window.path)
-        return told.model_copy(update={"problem": _words(error, workspace.root)})
+        return told.model_copy(update={"problem": error.located.replace(f"{workspace.root}/", "")})
 
 
 def plan_binding(workspace: Workspace, spec: Spec) -> Binding:
@@ -194,14 +193,8 @@ def _data_drift(
         return measure(workspace.root, settings, subjects, pool=pool, cache=workspace.cache, progress=progress)
     except BotCoreError as error:  # a plan that has been carried out needs no window; planning says what does
         window = WindowFact(path=settings.window.path)
-        return DataDriftFact(window=window, problem=_words(error, workspace.root), hint=error.hint)
-
-
-def _words(error: BotCoreError, root: Path) -> str:
-    """An error with its file and line, below the workspace."""
-    where = f"{error.path}:{error.line}" if error.path and error.line else error.path or ""
-    problem = error.problem if not where or where in error.problem else f"{where}: {error.problem}"
-    return problem.replace(f"{root}/", "")
+        problem = error.located.replace(f"{workspace.root}/", "")
+        return DataDriftFact(window=window, problem=problem, hint=error.hint)
 
 
 def guess_incident(workspace: Workspace, checklist: str) -> str:

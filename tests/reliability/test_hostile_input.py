@@ -17,10 +17,13 @@ from rollbackctl.spec.document import Policy
 from tests.harness import PLAN, SAVED, Done, Site, new_site, quick_folder
 from tests.hostile import unsafe
 from tests.reliability.child import in_child, starve_of_memory
+from tests.windows import write_window
 
 CORPUS = Path(__file__).parent / "hostile"
 APPLY = ("apply", PLAN, "--yes")
 CHECKED = ("plan", PLAN, "--check")
+_MEASURED = ("drift", "plans/measured.yaml", "--version", "v9", "--dry-run")
+_V9 = "290247a89f8a4e8157d6ad927ca9c985309e58ee6c911f98f28e4b1e3fb9d66c"
 _AUDIT = "audit/ai_decision"
 _BUNDLE = f"{_AUDIT}/models/decision-core/20251029T041045Z"
 
@@ -64,6 +67,8 @@ LOADERS = {
     "acknowledgement": Loader("var/models/engines/host-1.json", ("status",), 0, "host pid 1", "serving"),
     "quarantine": Loader("models/decision_engine/quarantine/v7.json", like="serving"),
     "thresholds": Loader("config/thresholds.yaml", like="policy"),
+    "window": Loader("data/window.csv", ("baseline", "v9", "--from", "data/window.csv")),
+    "sidecar": Loader(f"models/decision_engine/baselines/of-{_V9}.json", _MEASURED, like="serving"),
 }
 # What is said of a fault, wherever it is found: a file that is refused for another reason proves nothing.
 REASONS = {
@@ -89,6 +94,7 @@ OWN_REASONS = {
     "acknowledgement": r"\(generation -1\)",
     "checksums": "checksums.sha256",
     "run_journal": "journal.jsonl:[12]: the run journal is damaged",
+    "window": r"window\.csv has no (column|rows)|window\.csv, line [123]: |is missing in every row|not finite",
 }
 _LARGE = 1 << 24
 THRESHOLDS = """\
@@ -120,8 +126,11 @@ def waiting(folder: Path) -> Site:
     more = "model: {}, checks: {smoke: {}}, serving: {thresholds: config/thresholds.yaml}"
     (site.root / PLAN).write_text(text.replace("spec: {model: {}}", f"spec: {{{more}}}"))
     (site.root / "config/thresholds.yaml").write_text(THRESHOLDS)
-    for folder in ("var/models/engines", "models/decision_engine/quarantine"):
+    for folder in ("var/models/engines", "models/decision_engine/quarantine", "models/decision_engine/baselines"):
         (site.root / folder).mkdir()
+    gates = "model: {}, gates: {data_drift: {window: {path: data/live.csv}}}"
+    (site.root / "plans/measured.yaml").write_text(text.replace("spec: {model: {}}", f"spec: {{{gates}}}"))
+    write_window(site.root / "data/live.csv")
     site.save()
     return site
 

@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, TextIO
 
 from bot_core.ai.drift.arrow_columns import ColumnError, instants_of, numbers_of, texts_of
 from bot_core.ai.drift.instants import parse_us
@@ -20,6 +20,7 @@ from bot_core.ai.drift.tally import Batch, TextColumn
 from bot_core.foundation.errors import FileFormatError
 
 _BLOCK = 1 << 22
+_LINE_CHARS = 1 << 20
 _NULLS = ["", "nan", "NaN", "NAN", "Nan", "null", "NULL", "Null"]
 
 
@@ -121,13 +122,21 @@ def _rows(task: Task, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[
 @contextmanager
 def _reader(source: Source) -> Iterator[Any]:
     with opened(source) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream, strict=True)
+        reader = csv.reader(_lines(stream, source), strict=True)
         try:
             yield reader
         except csv.Error as error:
             raise _fault(str(error), source, reader.line_num) from error
         except UnicodeDecodeError as error:
             raise _fault("not UTF-8", source, reader.line_num + 1) from error
+
+
+def _lines(stream: TextIO, source: Source) -> Iterator[str]:
+    """The lines of a file, none of which may fill the memory."""
+    for number, line in enumerate(iter(lambda: stream.readline(_LINE_CHARS), ""), 1):
+        if len(line) == _LINE_CHARS and not line.endswith(("\n", "\r")):
+            raise _fault(f"longer than {_LINE_CHARS:,} characters", source, number)
+        yield line
 
 
 def _header(reader: Any, source: Source) -> tuple[str, ...]:

@@ -29,10 +29,10 @@ def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 def without_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
-    def refusing(name: str, *rest: Any) -> Any:
+    def refusing(name: str, *rest: Any, **more: Any) -> Any:
         if name.split(".")[0] == "pyarrow":
             raise ImportError(name)
-        return real(name, *rest)
+        return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", refusing)
 
@@ -129,3 +129,11 @@ def test_bytes_that_are_not_utf_8_are_an_error(tmp_path: Path, reader: str) -> N
 
     with pytest.raises(FileFormatError, match=r"w\.csv, line \d: not UTF-8"):
         count(tmp_path, edge_set("x", texts=["s"]), "w.csv", "csv")
+
+
+@pytest.mark.usefixtures("reader")
+def test_a_line_without_end_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x\n1\n" + "1," * (1 << 19) + "\n")
+
+    with pytest.raises(FileFormatError, match=r"a\.csv, line 3: longer than 1,048,576 characters"):
+        count(tmp_path, edge_set("x"), "a.csv", "csv")
