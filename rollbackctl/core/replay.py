@@ -32,7 +32,7 @@ class ReplayPart(Fact):
 class ReplayFact(Fact):
     """Rows of the window, decided by the version that goes and by the one that comes.
 
-    `sampled` is every how manieth row was decided about; `problem` says why that could not be done.
+    One row in `sampled` was decided about; `problem` says why that could not be done.
     """
 
     before: str
@@ -45,9 +45,9 @@ class ReplayFact(Fact):
 
 
 def words(part: ReplayPart, sampled: int = 1) -> str:
-    """Say what changes, in one line; `sampled` is every how manieth row was decided about."""
+    """Say what changes, in one line; one row in `sampled` was decided about."""
     name = f"{part.column} {part.value}: " if part.column else ""
-    which = f" (1 row in {sampled:,})" if sampled > 1 else ""
+    which = f" (1 in {sampled:,} rows)" if sampled > 1 else ""
     return (
         f"{name}{part.flips:.1%} of {part.rows:,} decisions{which} flip; "
         f"taken {part.taken_before:,} -> {part.taken_after:,}; expected value {part.change_bps:+.2f} bps a row"

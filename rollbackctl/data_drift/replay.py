@@ -1,6 +1,6 @@
 """The window's rows, decided by the version that goes and by the one that comes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,13 @@ from rollbackctl.data_drift.measure import window_of
 from rollbackctl.spec.replay import ReplaySettings
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bot_core.config.models import DecisionEngineConfig
 
 _DIGITS = 4
-_PARTS = 50
+_PARTS = 50  # of each column
 
 
 @frozen
@@ -57,13 +60,18 @@ def replay_window(
     config = _config(root, thresholds)
     try:
         found = replay(
-            _every(found_rows.batches, step), models[0], models[1], config, columns=parts, cost_bps=settings.cost_bps
+            _sampled(found_rows.batches, step), models[0], models[1], config, columns=parts, cost_bps=settings.cost_bps
         )
     except BotCoreError as error:
         return fact.model_copy(update={"problem": error.problem.replace(f"{root}/", "")})
-    told = [_part(item, column, value) for column in parts for value, item in sorted(found.parts[column].items())]
-    told.sort(key=lambda part: (settings.parts.index(part.column), -part.flips, part.value))
-    return fact.model_copy(update={"sampled": step, "whole": _part(found.whole), "parts": tuple(told[:_PARTS])})
+    told = [part for column in parts for part in _parts(found.parts[column], column, settings.min_rows)]
+    return fact.model_copy(update={"sampled": step, "whole": _part(found.whole), "parts": tuple(told)})
+
+
+def _parts(found: Mapping[str, Replayed], column: str, min_rows: int) -> list[ReplayPart]:
+    """Those of a column about which most decisions flip; before them none that has too few rows to be judged."""
+    parts = [_part(item, column, value) for value, item in found.items()]
+    return sorted(parts, key=lambda part: (part.rows < min_rows, -part.flips, part.value))[:_PARTS]
 
 
 def _model(root: Path, decided: Decided) -> ModelArtifact:
@@ -75,17 +83,34 @@ def _config(root: Path, thresholds: str | None) -> "DecisionEngineConfig":
     return runbook_config() if thresholds is None else parse_decision_engine(read_inside(root, thresholds), thresholds)
 
 
-def _every(found: Iterator[Batch], step: int) -> Iterator[Batch]:
-    """Every so manieth row, counted over all batches."""
+def _sampled(found: Iterator[Batch], step: int) -> Iterator[Batch]:
+    """One row out of each `step` in turn, counted over all batches; the same ones each time.
+
+    Which one of them is mixed from their number: rows often come by turns, one for each symbol, and every `step`-th of
+    those would be of a few symbols only.
+    """
+    import numpy as np
+
     seen = 0
     for batch in found:
-        kept = slice(-seen % step, None, step)
+        groups = np.arange(seen // step, (seen + batch.rows - 1) // step + 1)
+        places = groups * step + (_mixed(groups) % np.uint64(step)).astype(np.int64) - seen
+        kept = places[(places >= 0) & (places < batch.rows)]
         seen += batch.rows
         numbers = {name: values[kept] for name, values in batch.numbers.items()}
         texts = {name: TextColumn(text.codes[kept], text.values) for name, text in batch.texts.items()}
-        rows = len(range(*kept.indices(batch.rows)))
-        if rows:
-            yield Batch(rows, numbers, texts)
+        if len(kept):
+            yield Batch(len(kept), numbers, texts)
+
+
+def _mixed(numbers: "NDArray[np.int64]") -> "NDArray[np.uint64]":
+    """Numbers that look like chance (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014)."""
+    import numpy as np
+
+    state = (numbers + 1).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
+    return state ^ (state >> np.uint64(31))
 
 
 def _part(found: Replayed, column: str = "", value: str = "") -> ReplayPart:

@@ -116,9 +116,16 @@ def _trigger(document: PlanDocument) -> Iterator[str]:
     reason = text_at(document.plan.spec, "metadata", "reason")
     if reason:
         sentences.append(f"Reason: {_prose(reason)}.")
+    window = document.plan.facts.get("data_drift")
+    if isinstance(window, dict):
+        sentences.append(f"Held against {_rows(window.get('rows'))} of {_name(str(window.get('window')))}.")
     if sentences:
         yield " ".join(sentences)
         yield ""
+
+
+def _rows(count: object) -> str:
+    return _number(count, "row") if isinstance(count, int) else "rows"
 
 
 def _gates(verdicts: Iterable[Verdict]) -> Iterator[str]:

@@ -135,7 +135,8 @@ def _head(document: PlanDocument) -> Iterator[str]:
     yield f"Trigger   {plain(path)}   {plain(found)}   {plain(decided)}"
     measured = plan.facts.get("data_drift")
     if isinstance(measured, dict):
-        yield f"Window    {plain(str(measured.get('window')))}   {plain(str(measured.get('rows')))} rows"
+        rows = measured.get("rows")
+        yield f"Window    {plain(str(measured.get('window')))}   {f'{rows:,}' if isinstance(rows, int) else '?'} rows"
     yield f"Plan id   {plan.id[:12]}"
 
 

@@ -2,7 +2,8 @@
 
 A case holds `plan.yaml`, `case.json` and the expected `plan.txt`, `plan.json` and `plan.md`. `case.json` says which
 workspace the plan meets and what happened there before: `files` lie in the case's folder `overlay`, `steps` are the
-operator's acts, `set` changes single fields of JSON files afterwards. A case with `world.json` has no workspace.
+operator's acts, `set` changes single fields of JSON files afterwards. A case with `world.json` has no workspace; where
+its plan asks for data drift, it holds the ranking of the targets as well, as `targets.txt`, `.json` and `.md`.
 """
 
 import json
@@ -14,18 +15,23 @@ import pytest
 
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import GateBlockedError
+from rollbackctl.core.observation import Observation
+from rollbackctl.core.ranking import Ranking
 from rollbackctl.engine.hold import place
+from rollbackctl.engine.registry import load_registry
 from rollbackctl.engine.rollback import find_run, resume, start
 from rollbackctl.engine.saved import plan_from_world
 from rollbackctl.engine.session import Session
 from rollbackctl.engine.signing import reports_of_plan, sign
+from rollbackctl.engine.targets import rank
 from rollbackctl.engine.workspace import Actor, Workspace, read_spec
-from rollbackctl.render import json_text, markdown, text
-from rollbackctl.spec.document import Spec
+from rollbackctl.render import json_text, markdown, targets, text
+from rollbackctl.spec.document import Policy, Spec
 
 TESTS = Path(__file__).parents[1]
 CASES = sorted(path for path in (TESTS / "golden").iterdir() if path.is_dir())
 EXPECTED = ("plan.json", "plan.md", "plan.txt")
+TARGETS = ("targets.json", "targets.md", "targets.txt")
 INPUTS = {"plan.yaml", "case.json", "world.json", "overlay"}
 CLOCK = datetime(2025, 11, 18, 8, 0, tzinfo=UTC)
 
@@ -39,28 +45,50 @@ def test_a_plan_is_rendered_as_the_case_expects(case: Path, tmp_path: Path, requ
         "plan.json": json_text.render(document),
         "plan.md": markdown.render(document),
     }
+    if _asks_for_drift(case):
+        ranking = _ranking(case)
+        found["targets.txt"] = targets.render_text(ranking)
+        found["targets.json"] = targets.render_json(ranking)
+        found["targets.md"] = targets.render_markdown(ranking)
 
     if request.config.getoption("--update"):
         for name, content in found.items():
             (case / name).write_text(content, encoding="utf-8")
-    assert found == {name: (case / name).read_text(encoding="utf-8") for name in EXPECTED}
+    assert found == {name: (case / name).read_text(encoding="utf-8") for name in _expected(case)}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
 def test_every_file_of_a_case_is_claimed(case: Path) -> None:
     names = {path.name for path in case.iterdir()}
 
-    assert names - INPUTS == set(EXPECTED)
+    assert names - INPUTS == set(_expected(case))
     assert {"plan.yaml", "case.json"} <= names or {"plan.yaml", "world.json"} <= names
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda path: path.name)
 def test_no_golden_plan_names_a_machine(case: Path) -> None:
-    for name in EXPECTED:
+    for name in _expected(case):
         content = (case / name).read_text(encoding="utf-8")
 
         assert "/tmp/" not in content
         assert str(Path.home()) + "/" not in content
+
+
+def test_the_ranking_has_a_case() -> None:
+    assert any(map(_asks_for_drift, CASES))
+
+
+def _asks_for_drift(case: Path) -> bool:
+    return "data_drift" in (case / "plan.yaml").read_text(encoding="utf-8") and (case / "world.json").exists()
+
+
+def _expected(case: Path) -> tuple[str, ...]:
+    return (*EXPECTED, *TARGETS) if _asks_for_drift(case) else EXPECTED
+
+
+def _ranking(case: Path) -> Ranking:
+    observation = Observation.model_validate_json((case / "world.json").read_bytes())
+    return rank(read_spec(case / "plan.yaml", load_registry(Policy()), "plan.yaml"), Policy(), observation)
 
 
 def _document(case: Path, tmp_path: Path) -> PlanDocument:

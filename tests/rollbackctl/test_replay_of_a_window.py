@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,35 +87,51 @@ def test_a_model_against_itself_flips_nothing(tmp_path: Path) -> None:
     assert (fact.whole.flipped, fact.whole.change_bps) == (0, 0.0)
 
 
-@given(rows=st.integers(1, 300), most=st.integers(1, 50))
+def sampled(root: Path, rows: int, most: int, *, files: int = 1) -> tuple[ReplayFact, list[int]]:
+    """A replay of numbered rows in some files, and which of the rows it has decided about."""
+    for number, places in enumerate(np.array_split(np.arange(rows), files)):
+        text = "edge,side\n" + "".join(f"{place},{place}\n" for place in places)
+        (root / f"rows-{number}.csv").write_text(text)
+    fact = replayed(root, "", model(0.0), model(2.0), rows=most, window={"path": "rows-*.csv"}, parts=("side",))
+    return fact, sorted(int(part.value) for part in fact.parts)
+
+
+@given(rows=st.integers(1, 300), most=st.integers(1, 50), files=st.integers(1, 3))
 def test_a_sample_is_even_bounded_and_always_the_same(
-    tmp_path_factory: pytest.TempPathFactory, rows: int, most: int
+    tmp_path_factory: pytest.TempPathFactory, rows: int, most: int, files: int
 ) -> None:
-    root = tmp_path_factory.mktemp("replay")
-    # The value of a row is its place, so that what is expected in all tells which rows were taken.
-    text = "edge\n" + "".join(f"{place}\n" for place in range(rows))
+    fact, taken = sampled(tmp_path_factory.mktemp("a"), rows, most)
 
-    facts = [replayed(root, text, model(0.0), model(2.0), rows=most) for _ in range(2)]
-
-    step = facts[0].sampled
-    taken = range(0, rows, step)
-    assert facts[0] == facts[1]
+    step = fact.sampled
     assert step == max(1, -(-rows // most))
-    assert facts[0].whole is not None
-    assert facts[0].whole.rows == len(taken) <= most
-    assert facts[0].whole.change_bps == pytest.approx(sum(taken) / len(taken), abs=1e-3)
-
-
-def test_a_sample_runs_on_over_the_files_of_a_window(tmp_path: Path) -> None:
-    for name, places in (("a", range(5)), ("b", range(5, 7)), ("c", range(7, 30))):
-        write = "edge\n" + "".join(f"{place}\n" for place in places)
-        (tmp_path / f"rows-{name}.csv").write_text(write)
-
-    fact = replayed(tmp_path, "", model(0.0), model(2.0), rows=10, window={"path": "rows-*.csv"})
-
-    assert (fact.sampled, fact.whole and fact.whole.rows) == (3, 10)
+    assert [place // step for place in taken] == list(range(len(taken)))
+    assert rows // step <= len(taken) <= most
     assert fact.whole is not None
-    assert fact.whole.change_bps == pytest.approx(sum(range(0, 30, 3)) / 10)
+    assert fact.whole.rows == len(taken)
+    assert sampled(tmp_path_factory.mktemp("b"), rows, most, files=files) == (fact, taken)
+
+
+def test_rows_that_come_by_turns_are_sampled_alike(tmp_path: Path) -> None:
+    """Every second row of two symbols by turns would be of one symbol."""
+    text = "edge,symbol\n" + "1,BTC\n1,ETH\n" * 2000
+
+    parts = replayed(tmp_path, text, model(0.0), model(2.0), rows=2000).parts
+
+    assert sum(part.rows for part in parts) == 2000
+    assert all(900 < part.rows < 1100 for part in parts)  # 1,000 expected, with a standard deviation of 22
+
+
+def test_of_many_parts_those_that_flip_most_are_told_and_small_ones_push_no_large_one_out(tmp_path: Path) -> None:
+    lines = [f"20,tiny{number}" for number in range(60)] + ["20,large"] * 3 + ["0,calm"] * 3
+    text = "\n".join(
+        ["edge,symbol,side", *(f"{line},{'long' if number else 'short'}" for number, line in enumerate(lines))]
+    )
+
+    parts = replayed(tmp_path, text, model(1.0), model(-1.0), min_rows=2).parts
+
+    assert [part.value for part in parts[:3]] == ["large", "calm", "tiny0"]
+    assert [part.column for part in parts].count("symbol") == 50
+    assert [(part.value, part.flips) for part in parts[50:]] == [("long", 62 / 65), ("short", 1.0)]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +203,7 @@ def test_what_changes_is_said_in_one_line_with_the_sampling() -> None:
     said = "20.0% of 1,000 decisions{} flip; taken 500 -> 400; expected value -1.25 bps a row"
 
     assert words(WHOLE) == said.format("")
-    assert words(WHOLE, 3) == said.format(" (1 row in 3)")
+    assert words(WHOLE, 3) == said.format(" (1 in 3 rows)")
     assert words(PARTS[1]).startswith("symbol ETH: 100.0% of 99 decisions flip; ")
     assert words(WHOLE.model_copy(update={"rows": 0})).startswith("0.0% of 0 decisions flip")
 
@@ -252,7 +269,7 @@ def test_a_run_that_has_waited_is_replayed_again_and_goes_on(site: Site) -> None
 def test_a_sampled_replay_says_so(site: Site) -> None:
     with_replay(site, ", rows: 400")
 
-    assert re.search(r"replay: [0-9.]+% of 400 decisions \(1 row in 3\) flip; ", site.ok("plan", PLAN).out)
+    assert re.search(r"replay: [0-9.]+% of 400 decisions \(1 in 3 rows\) flip; ", site.ok("plan", PLAN).out)
 
 
 def test_a_withdrawn_artifact_that_cannot_be_read_blocks_with_the_reason(site: Site) -> None:
