@@ -46,6 +46,7 @@ def document(text: str, answer: Answer = Answer.WAITS, phase: Phase = Phase.RELE
         "withdrawn": {"version": text},
         "target": {"version": text},
         "serve_as": [text, "rollback"],
+        "data_drift": {"window": text, "rows": 3},
     }
     plan = Plan(
         name=text,
