@@ -3,11 +3,15 @@
 import sys
 from pathlib import Path
 
+from rollbackctl.engine.registry import load_registry
+from rollbackctl.spec.document import Policy
 from rollbackctl.spec.schema import encode, schemas
 
 
 def main(folder: Path, *, check: bool) -> int:
-    wanted = {folder / f"{name}.schema.json": encode(schema) for name, schema in schemas().items()}
+    registry = load_registry(Policy())
+    found = schemas(registry.gate_sections, registry.check_sections)
+    wanted = {folder / f"{name}.schema.json": encode(schema) for name, schema in found.items()}
     different = [path for path, data in wanted.items() if not path.is_file() or path.read_bytes() != data]
     for path in different:
         if check:

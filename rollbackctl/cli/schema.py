@@ -18,7 +18,11 @@ def command(app: App, name: str) -> int:
 
     Example: rollbackctl schema rollback-plan > rollback-plan.schema.json
     """
+    from rollbackctl.engine.registry import load_registry
+    from rollbackctl.spec.document import Policy
     from rollbackctl.spec.schema import schemas
 
-    app.document(json.dumps(schemas()[name], indent=2, ensure_ascii=True))
+    registry = load_registry(Policy())
+    found = schemas(registry.gate_sections, registry.check_sections)
+    app.document(json.dumps(found[name], indent=2, ensure_ascii=True))
     return 0

@@ -3,7 +3,7 @@
 from rollbackctl.core.data_drift import WILL_NOT_HELP, Finding, Limits, reach
 from rollbackctl.core.observation import Observation, VersionFact
 from rollbackctl.core.ranking import Ranked, Ranking
-from rollbackctl.core.target import Candidate, bundle_words, by_age, signed_words, will_not_help
+from rollbackctl.core.target import Candidate, bundle_words, by_age, merits, signed_words, will_not_help
 from rollbackctl.spec.data_drift import data_drift_settings, limits_of
 from rollbackctl.spec.document import Policy, Spec
 from rollbackctl.spec.resolve import choose, demands
@@ -53,6 +53,7 @@ def _row(
     fact: VersionFact, candidate: Candidate, observation: Observation, limits: Limits, finding: Finding | None
 ) -> Ranked:
     measured = None if observation.data_drift is None else observation.data_drift.of(fact.version)
+    speaks = merits(fact)
     used, used_by = (0.0, "") if measured is None else reach(measured, limits)
     return Ranked(
         version=fact.version,
@@ -64,5 +65,5 @@ def _row(
         used=used,
         used_by=used_by,
         measured=measured,
-        reasons=candidate.reasons,
+        reasons=candidate.reasons if speaks in candidate.reasons else (speaks, *candidate.reasons),
     )

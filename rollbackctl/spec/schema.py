@@ -1,7 +1,7 @@
 """The JSON Schemas of what people write and programs read: rollback plan, policy, plan, observation."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel
@@ -13,6 +13,7 @@ from rollbackctl.core.plan import Action, Phase
 from rollbackctl.spec.document import HmacKey, Policy, Spec, TargetChoice
 
 Schema: TypeAlias = dict[str, Any]
+Sections: TypeAlias = Mapping[str, type[BaseModel] | None]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
@@ -21,10 +22,15 @@ _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 _OBJECT: Schema = {"type": "object"}
 
 
-def schemas() -> dict[str, Schema]:
-    """Return every schema by its name; its file is `schemas/<name>.schema.json`."""
+def schemas(gates: Sections, checks: Sections) -> dict[str, Schema]:
+    """Return every schema by its name; its file is `schemas/<name>.schema.json`.
+
+    Args:
+        gates: The sections of `spec.gates` by name, each with its settings; None: what is in it is the gate's business.
+        checks: Those of `spec.checks`.
+    """
     return {
-        "rollback-plan": rollback_plan_schema(),
+        "rollback-plan": rollback_plan_schema(gates, checks),
         "policy": policy_schema(),
         "plan": plan_schema(),
         "observation": observation_schema(),
@@ -36,10 +42,18 @@ def encode(schema: Schema) -> bytes:
     return (json.dumps(schema, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def rollback_plan_schema() -> Schema:
+def rollback_plan_schema(gates: Sections, checks: Sections) -> Schema:
     """The schema of `plans/*.yaml`, for editors; loading also checks paths, versions and names."""
     schema = _derived(Spec, "Rollback plan")
     _demand_exactly_one(schema, TargetChoice, ("select", "version", "sha256", "alias"))
+    for group, sections in (("gates", gates), ("checks", checks)):
+        described: Schema = {}
+        for name, settings in sections.items():
+            if settings is not None:
+                body = _readable(settings.model_json_schema())
+                schema["$defs"] |= body.pop("$defs", {}) | {settings.__name__: body}
+                described[name] = _ref(settings.__name__)
+        schema["$defs"]["Body"]["properties"][group]["properties"] = described
     return schema
 
 
@@ -97,7 +111,12 @@ def plan_schema() -> Schema:
         "continues": {**_TEXT_OR_NULL, "description": "The unfinished run that `apply` continues."},
     }
     head = {"$schema": _DIALECT, "title": "Plan", "description": "A computed plan, as it is shown, saved and applied."}
-    return head | _record(properties) | {"$defs": _plan_definitions()}
+    body = _record(properties)
+    body["properties"] |= {
+        "data_drift": {**_OBJECT, "description": "The window, the limits, each version's answer; where the plan asks."},
+        "replay": {**_OBJECT, "description": "What the target would have decided; where the plan asks."},
+    }
+    return head | body | {"$defs": _plan_definitions()}
 
 
 def _plan_definitions() -> Schema:

@@ -9,9 +9,11 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from rollbackctl.core.document import FORMAT_VERSION, PlanDocument
+from rollbackctl.core.errors import InvalidInputError
 from rollbackctl.engine.history import History
 from rollbackctl.engine.observe import observe
 from rollbackctl.engine.planning import Planner
+from rollbackctl.engine.registry import load_registry
 from rollbackctl.engine.workspace import Actor, Workspace
 from rollbackctl.render.json_text import render
 from rollbackctl.spec.document import Policy, Spec, TargetChoice
@@ -22,6 +24,8 @@ from scripts.make_schemas import main
 from tests.hostile import document
 from tests.strategies import documents
 
+REGISTRY = load_registry(Policy())
+SCHEMAS = schemas(REGISTRY.gate_sections, REGISTRY.check_sections)
 FOLDER = Path(__file__).parents[3] / "schemas"
 PLAN = b"""\
 apiVersion: rollbackctl/v1alpha1
@@ -38,13 +42,22 @@ spec:
     deployed: [var/models/decision_engine]
   scheduler: {interval: PT6H}
   compliance: {roles: [risk, compliance], reports: 5}
+  gates:
+    data_drift:
+      window: {path: data/live.parquet, time_column: time, last: P12D}
+      segments: [symbol]
+      limits: {psi: 0.2}
+      tolerance: {rows: 0.5}
+    replay: {window: {path: data/live.parquet}, limits: {flips: 0.2}}
   checks:
     probe: {features: {momentum: 0.0, volume_ratio: 1.0}}
+    smoke: {mode: paper}
+    data_drift: {}
 """
 
 
 def validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator(schemas()[name])
+    return Draft202012Validator(SCHEMAS[name])
 
 
 def problems(name: str, value: Any) -> list[str]:
@@ -63,14 +76,14 @@ def real(planner: Workspace) -> PlanDocument:
     return Planner(planner.registry, planner.policy).make(spec, observation, planner.now())
 
 
-@pytest.mark.parametrize("name", schemas())
+@pytest.mark.parametrize("name", SCHEMAS)
 def test_every_schema_file_equals_its_model(name: str) -> None:
-    assert (FOLDER / f"{name}.schema.json").read_bytes() == encode(schemas()[name])
+    assert (FOLDER / f"{name}.schema.json").read_bytes() == encode(SCHEMAS[name])
 
 
-@pytest.mark.parametrize("name", schemas())
+@pytest.mark.parametrize("name", SCHEMAS)
 def test_every_schema_is_a_valid_one_with_a_title(name: str) -> None:
-    schema = schemas()[name]
+    schema = SCHEMAS[name]
 
     Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
@@ -96,6 +109,15 @@ def test_the_plan_of_the_incident_workspace_is_valid(real: PlanDocument) -> None
     assert problems("plan", json.loads(render(real))) == []
 
 
+@pytest.mark.parametrize("name", ["plan", "observation"])
+def test_a_plan_that_was_measured_and_its_observation_are_valid(name: str) -> None:
+    file = {"plan": "plan.json", "observation": "world.json"}[name]
+    value = json.loads((Path(__file__).parents[2] / "golden" / "measured" / file).read_bytes())
+
+    assert problems(name, value) == []
+    assert {"data_drift", "replay"} <= value.keys()
+
+
 @given(documents())
 def test_every_plan_has_the_shape_that_the_schema_describes(document: PlanDocument) -> None:
     value = json.loads(render(document))
@@ -106,7 +128,7 @@ def test_every_plan_has_the_shape_that_the_schema_describes(document: PlanDocume
 
 
 def test_the_schema_names_every_field_of_a_plan() -> None:
-    value, schema = document("x").to_json(), schemas()["plan"]
+    value, schema = document("x").to_json(), SCHEMAS["plan"]
     records = {
         "resource_changes": schema["properties"]["resource_changes"]["items"],
         "steps": schema["properties"]["steps"]["items"],
@@ -141,7 +163,7 @@ def test_a_field_that_is_missing_is_named() -> None:
 
 
 def test_a_rollback_plan_that_loads_is_valid() -> None:
-    load_spec(PLAN, "plan.yaml", kinds=(), gates={}, checks={"probe": None})
+    load_spec(PLAN, "plan.yaml", kinds=(), gates=REGISTRY.gate_sections, checks=REGISTRY.check_sections)
 
     assert problems("rollback-plan", load_values(PLAN, "plan.yaml").value) == []
 
@@ -169,6 +191,31 @@ def test_what_loading_refuses_the_schema_refuses(wrong: bytes, right: bytes) -> 
     with pytest.raises(ValidationError):
         Spec.model_validate_json(json.dumps(value))
     assert problems("rollback-plan", value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        (b"path: data/live.parquet, time_column: time", b"time_column: time"),
+        (b"time_column: time", b"format: xml"),
+        (b"segments: [symbol]", b"segments: symbol"),
+        (b"limits: {psi: 0.2}", b"limits: {psi: high}"),
+        (b"limits: {psi: 0.2}", b"min_rows: 0"),
+        (b"limits: {psi: 0.2}", b"limit: {psi: 0.2}"),
+        (b"tolerance: {rows: 0.5}", b"tolerance: {rows: -1}"),
+        (b"limits: {flips: 0.2}", b"rows: 0"),
+        (b"features: {momentum: 0.0, volume_ratio: 1.0}", b"features: {momentum: none}"),
+        (b"mode: paper", b"mode: papers"),
+        (b"data_drift: {}", b"data_drift: {psi: 1}"),
+    ],
+)
+def test_what_loading_refuses_in_a_section_the_schema_refuses(wrong: bytes, right: bytes) -> None:
+    plan = PLAN.replace(wrong, right)
+
+    assert plan != PLAN
+    with pytest.raises(InvalidInputError):
+        load_spec(plan, "plan.yaml", kinds=(), gates=REGISTRY.gate_sections, checks=REGISTRY.check_sections)
+    assert problems("rollback-plan", load_values(plan, "plan.yaml").value)
 
 
 @given(
