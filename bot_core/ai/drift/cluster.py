@@ -6,6 +6,7 @@ TLS with certificates on both sides, or all on this machine. Nothing that a work
 
 import re
 import socket
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _ADDRESS = re.compile(r"(tls|tcp)://(\[[0-9A-Fa-f:]+\]|[0-9A-Za-z._-]+):([0-9]{1,5})")
+_LAST_PORT = 65535
 _OTHERWISE = "or name no scheduler, and this machine counts"
 
 
@@ -45,9 +47,12 @@ class Cluster:
         if not tasks:
             return
         client = self._connected()
+        import dask
+
         try:
             # Sent to each worker once and held there, so that what it has computed for itself serves all its tasks.
-            held = client.submit(_same, function, pure=False)
+            with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"}):
+                held = client.submit(_same, function, pure=False)
             left = set(client.map(_outcome, tasks, [held] * len(tasks), pure=False))
             while left:
                 done, left = self._some_done(client, left)
@@ -85,21 +90,22 @@ class Cluster:
     def _some_done(self, client: Any, left: set[Any]) -> tuple[set[Any], set[Any]]:
         from distributed import CancelledError, wait
 
-        while True:
-            try:
-                with client.as_current():
-                    done, others = wait(left, timeout=self._patience_s, return_when="FIRST_COMPLETED")
-                return done, others
-            except CancelledError as error:
-                raise BotCoreError(
-                    f"{self._url} was lost while it counted",
-                    hint=f"see whether the scheduler runs, and run the command again, {_OTHERWISE}",
-                ) from error
-            except TimeoutError:
-                if not client.nthreads():
-                    raise BotCoreError(
-                        f"{self._url} has no worker", hint=f"start one: dask worker {self._url}, {_OTHERWISE}"
-                    ) from None
+        try:
+            while True:
+                try:
+                    with client.as_current():
+                        done, others = wait(left, timeout=self._patience_s, return_when="FIRST_COMPLETED")
+                    return done, others
+                except TimeoutError:
+                    if not client.nthreads():
+                        raise BotCoreError(
+                            f"{self._url} has no worker", hint=f"start one: dask worker {self._url}, {_OTHERWISE}"
+                        ) from None
+        except (CancelledError, OSError) as error:
+            raise BotCoreError(
+                f"{self._url} was lost while it counted",
+                hint=f"see whether the scheduler runs, and run the command again, {_OTHERWISE}",
+            ) from error
 
     def _told(self, future: Any) -> Any:
         try:
@@ -120,6 +126,7 @@ def _outcome(task: T, function: Callable[[T], R]) -> tuple[R | None, Exception |
     try:
         return function(task), None
     except Exception as error:  # noqa: BLE001 - it is raised where the outcome is read
+        error.add_note(traceback.format_exc())  # which is not sent with it
         return None, error
 
 
@@ -130,7 +137,7 @@ def _checked(url: str) -> str:
         BotCoreError: It is none.
     """
     match = _ADDRESS.fullmatch(url)
-    if match is None:
+    if match is None or int(match[3]) > _LAST_PORT:
         # Not shown: it may hold a password.
         raise BotCoreError("the scheduler's address is not tls://host:port", hint="name its host and port alone")
     scheme, host, port = match.groups()
@@ -138,7 +145,7 @@ def _checked(url: str) -> str:
         return url
     try:
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise BotCoreError(f"{url}: {error}", hint="name a host that is known here") from error
     if not all(ip_address(address[0]).is_loopback for *_, address in found):
         raise BotCoreError(

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,8 +83,9 @@ def test_a_command_that_measures_has_the_rows_counted_there_and_nowhere_else(
         site(*command, "--scheduler", "tls://127.0.0.1:1"),
         Named(site.root, scheduler="tls://127.0.0.1:1")(*command),
     ):
-        assert done.code == 8
-        assert "tls://127.0.0.1:1 needs certificates" in done.err
+        # An observation is of use without its window; what is wrong with that is in it.
+        assert done.code == (0 if command[0] == "observe" else 8)
+        assert "tls://127.0.0.1:1 needs certificates" in done.err + done.out
     assert site.files() == files
 
 
@@ -96,7 +98,7 @@ def test_a_rollback_is_checked_on_the_cluster(members: Members, site: Site) -> N
 
     assert done.code == 0, done
     assert "gate replay: pass" in done.err
-    assert "check data_drift: pass, v9 against 4,000 rows" in done.err
+    assert re.search("check data_drift: pass, v9.* against 4,000 rows", done.err)
 
 
 def test_what_the_command_names_beats_the_environment(site: Site) -> None:

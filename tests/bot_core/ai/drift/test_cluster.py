@@ -1,3 +1,4 @@
+import operator
 import os
 import signal
 import sys
@@ -109,12 +110,27 @@ def test_another_file_under_the_same_path_is_not_counted(window: Path, format: s
 
 
 def test_a_bug_is_the_same_exception_on_a_cluster(members: Members) -> None:
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError) as caught:
         list(Cluster(members.url).map(partial(divmod, 1), [0]))
+
+    assert "return function(task)" in caught.value.__notes__[0]
+
+
+def test_a_large_function_is_sent_without_a_word(members: Members) -> None:
+    assert list(Cluster(members.url).map(partial(operator.contains, bytes(12 << 20)), [b"\0", b"1"])) in (
+        [True, False],
+        [False, True],
+    )
 
 
 def test_a_worker_that_takes_its_time_is_waited_for(members: Members) -> None:
-    assert list(Cluster(members.url, patience_s=0.05).map(time.sleep, [0.3])) == [None]
+    cluster = Cluster(members.url)
+    found = cluster.map(time.sleep, [0, 0.3])
+    next(found)
+
+    cluster._patience_s = 0.05
+
+    assert list(found) == [None]
 
 
 def test_no_task_needs_no_cluster() -> None:
@@ -129,18 +145,23 @@ def test_a_part_that_workers_die_of_is_given_up(mortal: Members) -> None:
     assert "logs of the workers" in caught.value.hint
 
 
-def test_a_cluster_without_workers_is_an_error_and_not_a_wait_for_ever(mortal: Members, window: Path) -> None:
+def test_a_cluster_without_workers_is_an_error_and_not_a_wait_for_ever(mortal: Members) -> None:
+    cluster = Cluster(mortal.url)
+    found = cluster.map(time.sleep, [0, 60])
+    next(found)
+
+    cluster._patience_s = 0.2
     for number in mortal.workers:
         os.kill(number, signal.SIGKILL)
 
     with pytest.raises(BotCoreError, match="has no worker") as caught:
-        scanned(window, Cluster(mortal.url, patience_s=0.5))
+        next(found)
 
     assert f"dask worker {mortal.url}" in caught.value.hint
 
 
 def test_a_scheduler_that_is_lost_in_the_middle_is_an_error(mortal: Members) -> None:
-    found = Cluster(mortal.url, patience_s=0.5).map(time.sleep, [0, 60])
+    found = Cluster(mortal.url).map(time.sleep, [0, 60])
     next(found)
 
     os.kill(mortal.scheduler, signal.SIGKILL)
@@ -187,14 +208,14 @@ def test_over_tls_only_those_with_a_certificate_of_the_same_authority_meet(tmp_p
 
     with running(tmp_path, workers=1, environment=environment) as members:
         assert members.url.startswith("tls://")
-        cluster = Cluster(members.url, patience_s=1)
+        cluster, hasty = (Cluster(members.url, patience_s) for patience_s in (20.0, 1.0))
         with pytest.raises(BotCoreError, match="names none") as without:
             scanned(window, cluster)
         with (
             dask.config.set({prefix + name: value for name, value in others.items()}),
             pytest.raises(BotCoreError, match="cannot be reached") as stranger,
         ):
-            scanned(window, cluster)
+            scanned(window, hasty)
         with pytest.raises(BotCoreError, match="cannot be reached"):
             scanned(window, Cluster(members.url.replace("tls", "tcp"), patience_s=1))
         with dask.config.set({prefix + name: value for name, value in ours.items()}):
@@ -236,6 +257,7 @@ def test_a_name_of_this_machine_is_resolved_once() -> None:
         "ws://127.0.0.1:8786",
         "127.0.0.1:8786",
         "tls://scheduler:8786\nsecret",
+        "tls://scheduler:65536",
         "",
     ],
 )
