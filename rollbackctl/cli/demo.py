@@ -28,7 +28,7 @@ def command(app: App, folder: Path, seed: int) -> int:
     """
     # So little data is trained on fastest by one thread: on a busy machine the others only wait, at full speed.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from rollbackctl.demo.workspace import build
+    from rollbackctl.demo.workspace import MEASURED_PLAN, PLAN, build
 
     if folder.is_symlink() or (folder.exists() and any(folder.iterdir()) and not (folder / MARK).is_file()):
         raise UsageError(
@@ -38,7 +38,8 @@ def command(app: App, folder: Path, seed: int) -> int:
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     (folder / MARK).write_text("Made by `rollbackctl demo`, which may replace this folder.\n")
-    plan = build(folder, app.clock(), app.say, seed=seed)
+    build(folder, app.clock(), app.say, seed=seed)
     app.out(f"{plain(str(folder))}: an incident to practise on")
-    lead_on(app, f"cd {quote(str(folder))} && rollbackctl plan {plan}")
+    measured = f"rollbackctl targets {MEASURED_PLAN}   (would a rollback help at all?)"
+    lead_on(app, f"cd {quote(str(folder))} && rollbackctl plan {PLAN}", measured)
     return 0

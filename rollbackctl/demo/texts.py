@@ -41,7 +41,7 @@ PLAN = """\
 apiVersion: rollbackctl/v1alpha1
 kind: RollbackPlan
 metadata:
-  name: {name}
+  name: inc-demo-1-drift
   incident: {incident}
   reason: data_drift_alert
 spec:
@@ -49,6 +49,30 @@ spec:
     target: {{select: last-stable}}
   checks:
     smoke: {{mode: paper}}
+"""
+
+MEASURED_PLAN = """\
+# The same incident; here every version is held against the rows of the new market before it may be the target.
+apiVersion: rollbackctl/v1alpha1
+kind: RollbackPlan
+metadata:
+  name: inc-demo-1-measured
+  incident: {incident}
+  reason: data_drift_alert
+spec:
+  model:
+    target: {{select: last-stable}}
+  gates:
+    data_drift:
+      window: {{path: {window}, time_column: time}}
+      segments: [symbol]
+      min_rows: 50                    # the market has been another one for hours only
+    replay:
+      window: {{path: {window}}}
+      min_rows: 50
+  checks:
+    smoke: {{mode: paper}}
+    data_drift: {{}}
 """
 
 PAPER = {

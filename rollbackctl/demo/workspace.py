@@ -37,8 +37,10 @@ MODEL_DIR = "var/models"
 AUDIT = "audit/ai_decision"
 MODEL = "decision-core"
 INCIDENT = "INC-DEMO-1"
+PLAN, MEASURED_PLAN = "plans/inc-demo-1.yaml", "plans/inc-demo-1-measured.yaml"
 RISK, COMPLIANCE = "J. Kowal", "M. Zielinska"
 _KEY, _KEY_ID = b"a key that everybody may know", "demo"
+_LIVE = "data/market/live.csv"
 _WINDOW = timedelta(days=30)  # of rows that a version is trained on
 _STRESS = timedelta(hours=18)  # how long the market has been another one
 _PSI_LIMIT = 0.25  # the band that is commonly read as a significant shift
@@ -77,8 +79,8 @@ _PARAMETERS: Mapping[str, Mapping[str, object]] = {
 }
 
 
-def build(root: Path, now: datetime, tell: Callable[[str], None], *, seed: int = 7) -> str:
-    """Make the workspace and let the incident happen in it; return the path of the rollback plan.
+def build(root: Path, now: datetime, tell: Callable[[str], None], *, seed: int = 7) -> None:
+    """Make the workspace and let the incident happen in it; its rollback plans are `PLAN` and `MEASURED_PLAN`.
 
     Args:
         root: An empty folder.
@@ -105,9 +107,9 @@ def build(root: Path, now: datetime, tell: Callable[[str], None], *, seed: int =
     tell(f"serving    {VERSIONS[-1].name} as {MODEL}; its decisions: {_decide(root, live)}")
     artifact = repository.load_model(VERSIONS[-1].name)
     tell("monitor    " + _monitor(root, artifact, _rows(bars, end - VERSIONS[-1].age), live, now))
-    plan = f"plans/{INCIDENT.lower()}.yaml"
-    _write(root, plan, texts.PLAN.format(name=f"{INCIDENT.lower()}-drift", incident=INCIDENT))
-    return plan
+    _write(root, _LIVE, to_csv(live))
+    for plan, text in ((PLAN, texts.PLAN), (MEASURED_PLAN, texts.MEASURED_PLAN)):
+        _write(root, plan, text.format(incident=INCIDENT, window=_LIVE))
 
 
 def _write(root: Path, path: str, content: str | bytes) -> Path:

@@ -15,7 +15,7 @@ from tests.on_call import Operator
 from tests.runbook import Workspace, blocks
 
 NOW = datetime(2025, 11, 18, 8, 30, tzinfo=UTC)
-PLAN = "plans/inc-demo-1.yaml"
+PLAN, MEASURED = "plans/inc-demo-1.yaml", "plans/inc-demo-1-measured.yaml"
 NINE = blocks(Path(__file__).parents[2] / "fixtures" / "runbook_blocks.md")
 
 
@@ -26,7 +26,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     operator = Operator(folder, NOW)
     answer = operator.call("demo", "ws")
     assert answer.code == 0, answer.err
-    assert answer.err.endswith(f"next: cd ws && rollbackctl plan {PLAN}\n")
+    assert answer.err.endswith(
+        f"next: cd ws && rollbackctl plan {PLAN}\n"
+        f"      rollbackctl targets {MEASURED}   (would a rollback help at all?)\n"
+    )
     return folder / "ws"
 
 
@@ -88,6 +91,20 @@ def test_the_incident_can_be_rolled_back(operator: Operator) -> None:
         "rollback": "v3",
     }
     assert operator.call("apply", PLAN, "--yes").out.startswith("No changes.")
+
+
+def test_the_new_market_is_strange_to_every_version_so_that_a_rollback_will_not_help(operator: Operator) -> None:
+    before = operator.tree()
+
+    ranked, applied = operator.call("targets", MEASURED), operator.call("apply", MEASURED, "--yes")
+
+    assert (ranked.code, applied.code, operator.tree()) == (3, 3, before)
+    lines = ranked.out.splitlines()
+    assert lines[0] == "Targets   INC-DEMO-1   rollback will not help"
+    assert lines[1].startswith("Window    data/market/live.csv   72 rows in 1 file, 2025-11-17 14:00Z to ")
+    assert sorted(line.split()[0] for line in lines if " beyond " in line) == ["v1", "v2", "v3", "v4", "v5"]
+    assert "furthest by segment: symbol " in ranked.out
+    assert "against all of training" not in ranked.out
 
 
 @pytest.mark.parametrize("is_rolled_back", [False, True])
