@@ -50,8 +50,19 @@ STORIES: tuple[dict[str, str], ...] = (
         "hold-release": "hold --release",
     },
     {"events": f"--json apply {PLAN} --yes"},
+    {"targets": f"targets {PLAN}"},
 )
-_PREPARE = {"events": "init"}
+_PREPARE = {"events": "init", "targets": "init"}
+_LIVE = "data/live.csv"
+_APPENDED = {
+    "targets": f"""\
+  gates:
+    data_drift:
+      window: {{path: {_LIVE}, time_column: time}}
+      segments: [symbol]
+      min_rows: 200
+"""
+}
 
 # The tool itself, with the clock and the host given from outside; the account is that of LOGNAME.
 _DRIVER = """
@@ -90,6 +101,10 @@ def tell(story: dict[str, str]) -> dict[str, str]:
         for number, (name, arguments) in enumerate(story.items()):
             if name in _PREPARE:
                 call(root, _PREPARE[name], FIRST)
+            if name in _APPENDED:
+                shutil.copy(FIXTURE.parent / "live.csv", root / _LIVE)
+                with (root / PLAN).open("a") as plan:
+                    plan.write(_APPENDED[name])
             said[name] = f"$ rollbackctl {arguments}\n{call(root, arguments, FIRST + number * APART)}"
         return said
 

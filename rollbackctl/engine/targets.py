@@ -54,6 +54,7 @@ def _row(
 ) -> Ranked:
     measured = None if observation.data_drift is None else observation.data_drift.of(fact.version)
     speaks = merits(fact)
+    is_said = speaks in candidate.reasons or candidate.verdict == "withdrawn"
     used, used_by = (0.0, "") if measured is None else reach(measured, limits)
     return Ranked(
         version=fact.version,
@@ -65,5 +66,5 @@ def _row(
         used=used,
         used_by=used_by,
         measured=measured,
-        reasons=candidate.reasons if speaks in candidate.reasons else (speaks, *candidate.reasons),
+        reasons=candidate.reasons if is_said else (speaks, *candidate.reasons),
     )

@@ -17,14 +17,15 @@ def render_text(ranking: Ranking) -> str:
     cells = [_COLUMNS, *(_cells(row) for row in ranking.rows)]
     widths = [max(len(plain(line[column])) for line in cells) for column in range(len(_COLUMNS))]
     lines = [f"Targets   {plain(ranking.incident)}   {plain(ranking.verdict)}"]
-    lines += [*(f"{title:<10}{words}" for title, words in _head(ranking)), ""]
+    lines += [*(f"{title:<10}{plain(words)}" for title, words in _head(ranking)), ""]
     for line, row in zip(cells, (None, *ranking.rows), strict=True):
         padded = "   ".join(f"{plain(cell):<{width}}" for cell, width in zip(line, widths, strict=True))
         lines.append(("> " if row and row.version == ranking.target else "  ") + padded.rstrip())
     lines.append("")
     width = widths[0]
+    source = _source(ranking)
     for row in ranking.rows:
-        lines += _indented(row, width)
+        lines += _indented(row, source, width)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -35,12 +36,13 @@ def render_json(ranking: Ranking) -> str:
 
 def render_markdown(ranking: Ranking) -> str:
     """Return the ranking for a pull request."""
+    source = _source(ranking)
     lines = [f"### Targets for {code(ranking.incident)}: {markdown(ranking.verdict)}", ""]
     for title, words in _head(ranking):
         lines += [f"**{title}:** {': '.join(map(markdown, words.split('   ')))}", ""]
     lines += [f"| {' | '.join(_COLUMNS)} |", f"|{' --- |' * len(_COLUMNS)}"]
     lines += [f"| {' | '.join(_cell(cell) for cell in _cells(row))} |" for row in ranking.rows]
-    lines += ["", *(f"- {code(row.version)}: {markdown(line)}" for row in ranking.rows for line in _about(row))]
+    lines += ["", *(f"- {code(row.version)}: {markdown(line)}" for row in ranking.rows for line in _about(row, source))]
     return "\n".join(lines) + "\n"
 
 
@@ -48,6 +50,14 @@ def _head(ranking: Ranking) -> Iterator[tuple[str, str]]:
     if ranking.window is not None:
         yield "Window", window_words(ranking.window)
         yield "Limits", ", ".join(f"{MEASURES[name]} {limit:g}" for name, limit in ranking.limits.items())
+    if source := _source(ranking):
+        yield "Against", f"each version's own {source}"
+
+
+def _source(ranking: Ranking) -> str:
+    """What all versions were measured against; "" where they differ."""
+    sources = {row.measured.source for row in ranking.rows if row.measured is not None and row.measured.source}
+    return sources.pop() if len(sources) == 1 else ""
 
 
 def window_words(window: WindowFact) -> str:
@@ -68,15 +78,18 @@ def _cells(row: Ranked) -> tuple[str, ...]:
     return (row.version, row.verdict, f"{row.drift or 'measured'}{caveat}", used, worst)
 
 
-def _indented(row: Ranked, width: int) -> Iterator[str]:
-    for number, line in enumerate(_about(row)):
-        yield f"  {plain(row.version) if not number else '':<{width}}   {plain(line)}"
+def _indented(row: Ranked, source: str, width: int) -> Iterator[str]:
+    for number, line in enumerate(_about(row, source)):
+        yield f"  {plain(row.version) if not number else '':<{width}}   {shown(line)}"
 
 
-def _about(row: Ranked) -> Iterator[str]:
-    """What speaks for or against a version, what it was measured against, and where it has moved furthest."""
+def _about(row: Ranked, source: str) -> Iterator[str]:
+    """What speaks for or against a version, where it has moved furthest, and what it was measured against.
+
+    The last is left out where it is `source`, which the head has said.
+    """
     yield from row.reasons
-    if row.measured is not None and row.measured.source:
+    if row.measured is not None and row.measured.source not in ("", source):
         yield f"measured against the {row.measured.source}"
     if parts := [_segment(part) for part in row.worst_segments]:
         yield f"furthest by segment: {', '.join(parts)}"
