@@ -133,9 +133,13 @@ def test_lines_that_do_not_follow_each_other_are_an_error(
     [
         ({"plan": "f" * 64}, "belongs to run"),
         ({"run": "20250101T000000Z-ffffffff"}, "belongs to run 20250101T000000Z-ffffffff"),
-        ({"body": {"step": "f" * 16}}, "about step ffffffffffffffff, which the plan does not have"),
+        (
+            {"body": {"step": "f" * 16, "phase": "hold", "address": "serving/x", "pins": {}}},
+            "about step ffffffffffffffff, which the plan does not have",
+        ),
         ({"type": "done", "body": {"step": "f" * 16}}, "about step ffffffffffffffff"),
-        ({"type": "done", "body": {}}, "about step None"),
+        ({"body": {"step": "f" * 16}}, "entry"),
+        ({"type": "done", "body": {}}, "entry"),
         ({"seq": 99}, "stands where entry"),
         ({"type": "phase", "body": {}}, "entry"),
         ({"type": "phase", "body": {"phase": "party", "verdicts": []}}, "entry"),
