@@ -35,6 +35,7 @@ from rollbackctl.kinds import Binding, Kind
 from rollbackctl.spec.document import Policy, Spec
 from tests.examples import FIXTURE, NOW, RUN, VALUES, make_spec
 from tests.faults import Crash, crashing, every_crash
+from tests.windows import write_window
 
 # Files that hold nothing of their own: locks, and copies whose name is the digest of what they hold.
 _LOCKS = ".*.lock"
@@ -92,10 +93,15 @@ class Scene:
 
 
 def set_scene(folder: Path) -> Scene:
-    """Make the plan of a copy of `ws_public`, and walk it to its end and back, keeping a copy before every move."""
+    """Make the plan of a copy of `ws_public`, and walk it to its end and back, keeping a copy before every move.
+
+    There are rows of now in it, against which the plan measures.
+    """
     root = copy_tree(FIXTURE, folder / "work")
+    window = {"path": write_window(root / "data/live.csv").relative_to(root).as_posix()}
+    gates = {"data_drift": {"window": window}, "replay": {"window": window}}
     workspace = Workspace(root, lambda: NOW, Actor("ops", 1000, "host-1", 1))
-    spec = make_spec()
+    spec = make_spec(gates=gates, checks={"data_drift": {}})
     observation = observe(workspace, spec, History())
     plan = Planner(workspace.registry, workspace.policy).make(spec, observation, workspace.now()).plan
     kinds = workspace.registry.bind(_binding(spec, plan, root))

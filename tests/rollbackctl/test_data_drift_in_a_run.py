@@ -185,6 +185,31 @@ def test_a_plan_that_was_carried_out_needs_its_window_no_more(site: Site) -> Non
     assert done.out.startswith("No changes. v9 is restored")
 
 
+def test_a_run_whose_window_is_gone_when_it_may_release_waits_with_the_reason_and_goes_on_when_it_is_back(
+    site: Site,
+) -> None:
+    write_plan(site, checks="{}")
+    site.interrupted(LAST_OF_RESTORE)
+    (site.root / LIVE).unlink()
+
+    waiting = site.apply()
+    write_window(site.root / LIVE)
+    done = site.apply()
+
+    assert (waiting.code, done.code, active(site)) == (3, 0, "v9")
+    assert "data_drift: v9: no data\n    data/live.csv" in waiting.err
+
+
+def test_a_plan_without_the_gate_ranks_by_everything_else(site: Site) -> None:
+    text = (site.root / PLAN).read_text()
+    (site.root / PLAN).write_text(text[: text.index("  gates:")])
+
+    out = site.ok("targets", PLAN).out
+
+    assert [line.split()[-2:] for line in out.splitlines()[3:6]] == [["not", "asked"]] * 3
+    assert "> v9        chosen      not asked" in out
+
+
 # What is approximate is called so
 
 
