@@ -145,3 +145,18 @@ def test_what_a_reviewer_must_know_stands_before_the_gates(tmp_path: Path) -> No
 
     assert text.index(f"Note   config/{note} does not exist: no trader") < text.index("\nGates\n")
     assert markdown.index(note) < markdown.index("- **release waits**")
+
+
+@pytest.mark.parametrize(("count", "more"), [(0, ""), (2, ""), (4, " and 2 more")])
+def test_three_unreadable_lines_of_the_decision_journal_are_named_and_the_rest_counted(
+    count: int, more: str, tmp_path: Path
+) -> None:
+    operator = Operator.at(tmp_path / "ws")
+    journal = "logs/decision_journal/decisions-20990101.jsonl"
+    (operator.root / journal).write_text('{"event":"ai_drift_report"\n' * count)
+
+    notes = [event["@message"] for event in events(operator.call("--json", "plan", P).out)]
+
+    lines = ["logs/decision_journal/decisions-20251118.jsonl:59", *(f"{journal}:{n}" for n in range(1, count + 1))]
+    (note,) = (note for note in notes if "unreadable lines" in note)
+    assert note.endswith(f"unreadable lines in the decision journal: {', '.join(lines[:3])}{more}")
