@@ -183,4 +183,6 @@ def documents() -> st.SearchStrategy[PlanDocument]:
         settled_by=st.none() | texts,
         obstacles=some(texts, max_size=2).map(tuple),
         continues=st.none() | texts,
+        data_drift=st.none() | json_objects,
+        replay=st.none() | json_objects,
     )
