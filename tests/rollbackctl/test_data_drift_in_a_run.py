@@ -11,7 +11,9 @@ import pytest
 
 from tests.conformance import differences, snapshot
 from tests.harness import PLAN, SAVED, STORE, Site, names, quick_folder
+from tests.hostile import NAMES, unsafe
 from tests.measured import LIVE, STORMY, TRAINING, V9, measured_site, with_baselines, write_plan
+from tests.rollbackctl.render.test_markdown import dangers
 from tests.windows import CALM, STORM, write_window
 
 LAST_OF_RESTORE = 7
@@ -397,3 +399,29 @@ def test_a_plan_that_was_made_elsewhere_is_applied_where_the_window_is(site: Sit
     site.ok("plan", PLAN, "--world", world, "--out", str(site.root / SAVED))
 
     assert (site("apply", SAVED).code, active(site)) == (0, "v9")
+
+
+def test_no_symbol_and_no_file_name_steers_a_terminal_or_is_read_as_markup(site: Site) -> None:
+    symbols = [NAMES[name] for name in ("ansi", "c1", "bidi", "zero width", "spaces", "mentions", "details")]
+    symbols = [symbol.replace("\n", " ").replace(",", ";") for symbol in symbols]
+    path = "data/@everyone <b>#1 live.csv"
+    write_window(site.root / path, rows=2100, texts={"symbol": symbols, "side": symbols})
+    replay = f"replay: {{window: {{path: '{path}'}}}}"
+    write_plan(site, window=path, section=", segments: [symbol]", gates=replay, checks="{}")
+
+    said = [
+        site.ok(*command)
+        for command in (
+            ("targets", PLAN),
+            ("targets", PLAN, "--format", "markdown"),
+            ("targets", PLAN, "--format", "json"),
+            ("plan", PLAN),
+            ("plan", PLAN, "--format", "markdown"),
+            ("plan", PLAN, "--format", "json"),
+            ("drift", PLAN),
+        )
+    ]
+
+    assert [unsafe(done.out + done.err) for done in said] == [[]] * len(said)
+    for done in (said[1], said[4]):
+        assert [danger for danger in dangers(done.out) if danger != "table_open"] == []
