@@ -226,8 +226,12 @@ class Tests:
         """The tests to try a mutant with, quickest first, and how many seconds they may take."""
         by_line = self._by_line.get(mutant["path"], {})
         lines = range(mutant["first"], mutant["last"] + 1)
-        # What runs when a file is imported is run by no test: all that come by the file are asked, else all.
-        names = set().union(*(by_line.get(line, ()) for line in lines)) or set().union(*by_line.values())
+        names = set().union(*(by_line.get(line, ()) for line in lines))
+        if (
+            not names
+        ):  # run when the file is imported, if at all: the file's own tests are asked, and all that come by it
+            own = f"tests/{Path(mutant['path']).parent}/test_{Path(mutant['path']).name}::"
+            names = {name for name in self._durations if name.startswith(own)}.union(*by_line.values())
         chosen, total = [], 0.0
         for name in sorted(names & self._durations.keys() or self._durations, key=self._durations.__getitem__):
             if total < ENOUGH_S:

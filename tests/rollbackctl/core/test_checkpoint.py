@@ -154,6 +154,11 @@ def test_only_a_check_that_failed_condemns_the_target(results: list[str], has_co
         (("check", {"check": "probe"}), "^entry 2 .* of another sort: result, summary$"),
         (("phase", {"phase": "later", "verdicts": []}), r"^entry 2 \(phase\) lacks a field: 'later' is not a valid"),
         (("done", {"step": "s1"}), "^entry 2 says that step s1 is done, which has not begun$"),
+        (("invocation", {"order": "2", "actor": {}, "evidence": ""}), "of another sort: order$"),
+        (("phase", {"phase": "hold", "verdicts": {}}), "of another sort: verdicts$"),
+        (("begun", {"step": 7, "phase": None, "address": "a/b", "pins": []}), "of another sort: step, phase, pins$"),
+        (("done", {"step": ["s1"]}), "of another sort: step$"),
+        (("waiting", {"verdicts": "none"}), "of another sort: verdicts$"),
     ],
 )
 def test_a_fault_names_the_line_that_it_is_in(line: Line, fault: str) -> None:

@@ -1,5 +1,5 @@
 from rollbackctl.core.gate import Answer, Outcome, Result, Verdict
-from rollbackctl.core.plan import Phase
+from rollbackctl.core.plan import Action, Phase
 
 
 def test_a_verdict_is_read_back_from_its_json() -> None:
@@ -28,3 +28,10 @@ def test_a_check_without_data_says_so_in_its_json() -> None:
         "result": "no data",
         "summary": "no windows",
     }
+
+
+def test_the_words_of_files_and_reports_are_these() -> None:
+    assert list(map(str, Answer)) == ["pass", "block", "waits"]
+    assert list(map(str, Result)) == ["pass", "fail", "inconclusive", "no data"]
+    assert list(map(str, Phase)) == ["secure", "hold", "restore", "check", "release", "record"]
+    assert list(map(str, Action)) == ["create", "update", "delete", "no-op"]

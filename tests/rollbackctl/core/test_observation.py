@@ -1,7 +1,9 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from rollbackctl.core.observation import Holder, HoldFact, Instant
+from rollbackctl.core import data_drift, observation, replay
+from rollbackctl.core.fact import Fact
+from rollbackctl.core.observation import Holder, HoldFact, Instant, Observation
 
 
 def holder(run: str) -> Holder:
@@ -42,3 +44,37 @@ def test_when_another_holder_lets_go_the_first_one_still_holds() -> None:
     assert left is not None
     assert [item.run for item in left.holders] == ["r1", "h3"]
     assert left.operation == "rollback"
+
+
+FACTS = [
+    item
+    for module in (data_drift, observation, replay)
+    for item in vars(module).values()
+    if isinstance(item, type) and issubclass(item, Fact) and item.__module__ == module.__name__
+]
+SAID = {(Observation, "format_version"): "1.0", (replay.ReplayFact, "sampled"): 1}
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_what_a_fact_does_not_say_is_unknown_or_nothing(fact: type[Fact]) -> None:
+    for name, field in fact.model_fields.items():
+        if not field.is_required():
+            kind = TypeAdapter(field.annotation)
+            nothing = next(item for item in (None, False, (), {}, "", 0, "1.0") if is_valid(kind, item))
+            assert (name, field.default) == (name, SAID.get((fact, name), nothing))
+            assert type(field.default) is type(SAID.get((fact, name), nothing))
+
+
+def is_valid(kind: TypeAdapter[object], value: object) -> bool:
+    try:
+        kind.validate_python(value, strict=True)
+    except ValidationError:
+        return False
+    return True
+
+
+def test_a_fact_cannot_be_changed_and_holds_no_more_than_its_fields() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        HOLD.run = "r9"
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        Holder.model_validate(holder("r1").model_dump() | {"more": 1})

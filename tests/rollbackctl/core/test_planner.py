@@ -301,3 +301,45 @@ def test_an_undo_of_a_model_that_was_withdrawn_keeps_the_target_beneath_the_hold
 
     assert beneath == {SERVING: Box(text="v9")}
     assert stays == {SERVING: "it would name the withdrawn version again"}
+
+
+def test_a_kind_that_the_order_does_not_know_comes_last() -> None:
+    desired = {ALIAS: (to(Box()),), TRADER: (to(Flag()),)}
+
+    steps = make_steps(desired, {ALIAS: None, TRADER: None}, {"flag": 0})
+
+    assert [step.address for step in steps] == [TRADER, ALIAS]
+
+
+@pytest.mark.parametrize("phase", [Phase.RESTORE, Phase.RELEASE, Phase.RECORD])
+def test_a_hold_lasts_from_the_hold_phase_to_any_later_one(phase: Phase) -> None:
+    steps = make_steps({ALIAS: (to(Box(text="v9"), phase, hold=lambda _: Box(text="held")),)}, {ALIAS: None}, {})
+
+    assert [step.phase for step in steps] == [Phase.HOLD, phase]
+
+
+def test_of_two_holds_of_a_resource_that_of_the_first_phase_is_in_force() -> None:
+    early = to(Box(text="one"), Phase.RESTORE, hold=lambda _: Box(text="held early"))
+    late = to(Box(text="two"), Phase.RELEASE, hold=lambda _: Box(text="held late"))
+
+    steps = make_steps({ALIAS: (late, early)}, {ALIAS: None}, {})
+
+    assert [step.after for step in steps] == [Box(text="held early"), Box(text="one"), Box(text="two")]
+
+
+def test_what_an_undo_asks_for_has_the_names_of_its_resources_and_their_states_before() -> None:
+    world: World = {ALIAS: Box(text="new"), TRADER: Flag()}
+
+    desired, _, _ = undo_desired(
+        [Change(ALIAS, Box(text="old"), Box(text="new"))], world, {TRADER: lambda _: Flag(is_on=True)}, frozenset()
+    )
+
+    assert {address: wish.name for address, (wish,) in desired.items()} == {ALIAS: "alias", TRADER: "trader"}
+    assert desired[ALIAS][0].after(None) == Box(text="old")
+
+
+def test_a_wish_asks_for_no_more_than_it_says() -> None:
+    wish = Desired("alias", Phase.RELEASE, lambda base: base)
+
+    assert (wish.hold, wish.lasting, wish.reversible, wish.note, wish.rank) == (None, True, True, "", 0)
+    assert Step(1, Phase.RELEASE, ALIAS, None, None).note == ""

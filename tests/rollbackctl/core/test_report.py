@@ -56,6 +56,7 @@ def test_a_report_names_who_started_and_who_else_continued() -> None:
     report = report_of(sample_plan(), call("anna"), call("ben"), call("anna"), call("ben"))
 
     assert (report.started_by, report.continued_by) == ("anna@h", ("ben@h",))
+    assert report_of(sample_plan(), call("anna"), call("ben")).continued_by == ("ben@h",)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,7 @@ def test_a_report_names_who_started_and_who_else_continued() -> None:
         ("rollback", [("verified", {})], "verified"),
         ("rollback", [("verified", {}), ("finished", {})], "verified"),
         ("hold", [("verified", {}), ("finished", {})], "held"),
+        ("hold", [("finished", {})], "held"),
         ("undo", [("verified", {}), ("finished", {})], "held"),
         ("release", [("verified", {}), ("finished", {})], "released"),
         ("rollback", [("abandoned", {})], "abandoned"),

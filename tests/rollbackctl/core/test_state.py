@@ -3,7 +3,9 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from rollbackctl.core import state
 from rollbackctl.core.state import State, content_id, matches, placeholders, resolve, state_json
 from tests.strategies import RUN_VALUES, Box, Flag, boxes, json_objects, placeholder_texts, texts
 
@@ -87,3 +89,23 @@ def test_the_content_id_is_the_digest_of_the_canonical_json() -> None:
 def test_a_number_that_is_not_finite_has_no_content_id() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         content_id(float("nan"))
+
+
+def test_a_state_without_placeholders_is_returned_itself() -> None:
+    planned = Box(text="v9")
+
+    assert resolve(planned, {}) is planned
+
+
+def test_what_only_a_run_can_know_has_a_placeholder_each() -> None:
+    known = (state.RUN_ID, state.RUN_TIME, state.RUN_ACTOR, state.RUN_SIGNERS, state.RUN_ENGINE, state.RUN_NOT_HELD)
+
+    assert known == tuple(f"${{run.{name}}}" for name in ("id", "time", "actor", "signers", "engine", "not_held"))
+    assert resolve(Box(text=state.HELD_BY), {"id": "r1"}) == Box(text="held by rollbackctl run r1")
+
+
+def test_a_state_cannot_be_changed_and_holds_no_more_than_its_fields() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Flag().is_on = True
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        Flag.model_validate({"is_on": True, "more": 1})
