@@ -395,7 +395,6 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=4, help="which ones")
     parser.add_argument("--list", metavar="PACKAGE", help="print the mutants of one package and do no more")
     given = parser.parse_args()
-    if given.list:
-        list_mutants(given.list, given.engine, given.seed)
-    else:
+    if not given.list:
         sys.exit(main(given.engine, given.seed))
+    list_mutants(given.list, given.engine, given.seed)

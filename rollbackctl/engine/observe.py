@@ -16,7 +16,7 @@ from rollbackctl.core.observation import Observation, VersionFact
 from rollbackctl.core.plain import plain
 from rollbackctl.core.plan import Desired
 from rollbackctl.core.replay import ReplayFact
-from rollbackctl.core.state import State, state_json
+from rollbackctl.core.state import state_json
 from rollbackctl.engine.evidence import (
     observe_checklist,
     observe_quality_records,
@@ -206,8 +206,3 @@ def guess_incident(workspace: Workspace, checklist: str) -> str:
         if post_incident_section(text, name) is not None:
             return name
     return "unnamed"
-
-
-def observed_states(kinds: Mapping[str, Kind], addresses: Iterable[Address]) -> dict[Address, State | None]:
-    """Read the states of resources."""
-    return {address: kinds[address.kind].observe(address.name) for address in addresses}
