@@ -1,4 +1,4 @@
-"""Drift and data-quality reports: what each says, which of them count, and whose decision each still needs."""
+"""Drift and data-quality reports: what each says, whether it counts, and whose decision it still needs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field
@@ -182,23 +182,6 @@ def age_order(report: Signable) -> tuple[bool, float, str]:
     return True, -report.time.timestamp(), report.path
 
 
-def settle_set(reports: Iterable[AuditReport], *, newest: int, since: datetime | None) -> tuple[AuditReport, ...]:
-    """The reports that roles must settle before a release.
-
-    Of the `newest` reports of each kind, of any status and by their own time, and every one since `since`:
-    those that are alerts. Unreadable reports are always in the set and take nobody's place; so are undated alerts.
-    """
-    ordered = newest_first(reports)
-    dated = [report for report in ordered if report.error is None and report.time is not None]
-    chosen = {id(r) for kind in KINDS for r in [r for r in dated if r.kind == kind][: max(newest, 0)]}
-    return tuple(
-        report
-        for report in ordered
-        if report.error is not None
-        or (report.is_alert and (report.time is None or id(report) in chosen or _is_since(report.time, since)))
-    )
-
-
 def undecided_roles(
     report: Signable, *, roles: Iterable[str], decided: frozenset[str] = SETTLED
 ) -> tuple[tuple[str, str], ...]:
@@ -301,7 +284,3 @@ def _sign_off_entry(entry: object) -> SignOff:
 
 def _settledness(entry: SignOff) -> int:
     return 2 if entry.status in COMPLETE else 1 if entry.status in SETTLED else 0
-
-
-def _is_since(time: datetime, since: datetime | None) -> bool:
-    return since is not None and time >= since

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot_core.ai.reports import AuditReport, parse_report, read_reports, settle_set, undecided_roles
+from bot_core.ai.reports import AuditReport, parse_report, read_reports, undecided_roles
 from bot_core.foundation.errors import UnsafePathError
 
 PUBLIC = Path(__file__).parents[2] / "fixtures" / "ws_public"
@@ -36,8 +36,10 @@ def undecided(reports: tuple[AuditReport, ...]) -> dict[str, tuple[tuple[str, st
     return {report.path: found for report in reports if (found := undecided_roles(report, roles=ROLES))}
 
 
-def test_the_public_workspace_waits_for_twelve_decisions_on_seven_reports() -> None:
-    waiting = undecided(settle_set(read_reports(PUBLIC), newest=5, since=V10_TRAINED))
+def test_the_alerts_since_v10_was_trained_wait_for_twelve_decisions_on_seven_reports() -> None:
+    alerts = tuple(report for report in read_reports(PUBLIC) if report.is_alert)
+
+    waiting = undecided(tuple(report for report in alerts if report.time and report.time >= V10_TRAINED))
 
     assert waiting == {
         DRIFT + "20251118T010000Z.json": (("compliance", "missing"), ("risk", "missing")),
@@ -72,21 +74,11 @@ def test_reports_of_one_instant_are_ordered_by_path() -> None:
     assert paths[first + 1] == QUALITY + "20251117T221000Z_completeness_1.json"
 
 
-def test_an_old_alert_outside_the_newest_counts_when_it_came_after_the_training() -> None:
-    reports = read_reports(PUBLIC)
-
-    assert len(settle_set(reports, newest=1, since=None)) == 1
-    assert len(settle_set(reports, newest=1, since=V10_TRAINED)) == 7
-    assert len(settle_set(reports, newest=100, since=None)) == 10
-    assert settle_set(reports, newest=0, since=None) == ()
-
-
-def test_an_unreadable_report_is_in_the_set_and_takes_nobodys_place(workspace: Path) -> None:
+def test_an_unreadable_report_comes_before_all_others_and_needs_every_role(workspace: Path) -> None:
     (workspace / DRIFT / "20240101T000000Z_drift_alert.json").write_text('{"drift_score": 5.0')
 
-    reports = settle_set(read_reports(workspace), newest=5, since=V10_TRAINED)
+    reports = read_reports(workspace)
 
-    assert len(reports) == 8
     assert reports[0].error is not None
     assert "20240101T000000Z_drift_alert.json" in reports[0].error
     assert reports[0].time == datetime(2024, 1, 1, tzinfo=UTC)
@@ -147,7 +139,6 @@ def test_a_workspace_without_reports_has_none(tmp_path: Path) -> None:
 )
 def test_a_report_without_the_fields_that_make_it_an_alert_or_none_is_unreadable(report: AuditReport) -> None:
     assert "it says neither drift_score" in (report.error or "")
-    assert settle_set([report], newest=0, since=None) == (report,)
 
 
 @pytest.mark.parametrize(
@@ -200,10 +191,6 @@ def test_the_file_name_dates_a_report_that_does_not_date_itself() -> None:
 
     assert dated.time == datetime(2025, 11, 17, 22, 45, 30, tzinfo=UTC)
     assert undated.time is None
-
-
-def test_an_undated_alert_is_always_in_the_set() -> None:
-    assert settle_set([drift(drift_score=5, threshold=3)], newest=0, since=None)
 
 
 def test_signing_a_report_does_not_change_its_digest() -> None:
