@@ -191,7 +191,7 @@ def _enter(context: Context, phase: Phase) -> None:
     """Judge a phase's gates when it begins for the first time; a begun phase may always be continued."""
     run = context.run
     if phase is Phase.RELEASE:
-        _lookcontinue_command(context, first=phase not in run.checkpoint.phases)
+        _require_target_unchanged(context, first=phase not in run.checkpoint.phases)
     if phase is Phase.RECORD:
         # Also when the phase has begun: somebody may have laid a hold on what was released before.
         _take_over_finished(context)
@@ -254,7 +254,7 @@ def _require_unexpired(context: Context) -> None:
         raise
 
 
-def _lookcontinue_command(context: Context, *, first: bool) -> None:
+def _require_target_unchanged(context: Context, *, first: bool) -> None:
     """Look at the target again before anything more is released: quarantine always, its bytes when the phase begins."""
     if context.facts is None:
         return
