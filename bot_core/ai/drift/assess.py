@@ -13,7 +13,7 @@ from bot_core.ai.drift.measures import (
     population_stability,
     wasserstein,
 )
-from bot_core.ai.drift.ruler import RESOLUTION, Moments, Profile, edges_of, known_edges, spread
+from bot_core.ai.drift.ruler import RESOLUTION, Moments, Profile, known_edges, spread
 from bot_core.ai.drift.significance import holm, normal_p, shares_p, smirnov_p
 from bot_core.ai.drift.tally import CategoryTally, EdgeSet, FeatureTally, Tally, collapsed
 from bot_core.foundation.frozen import frozen, replace
@@ -106,8 +106,8 @@ def assess(profile: Profile, edge_set: EdgeSet, tally: Tally) -> tuple[FeatureDr
         Every feature of the profile, the largest effect first. A feature without a value now has only `missing`.
     """
     found = [
-        _numbers(name, feature, edge_set.arrays[name], tally.features[name], profile.rows)
-        for name, feature in profile.features.items()
+        _numbers(name, profile, edge_set.features[name], tally.features[name])
+        for name in profile.features
         if name in tally.features
     ]
     found += [
@@ -150,20 +150,14 @@ def assess_segments(profile: Profile, edge_set: EdgeSet, tally: Tally) -> dict[s
 
 def _segment(profile: Profile, known: Mapping[str, FeatureBaseline], edge_set: EdgeSet, part: Tally) -> SegmentDrift:
     own = {name: feature for name, feature in known.items() if feature.n}
-    features = own or profile.features
-    found = assess(replace(profile, features=features, categories={}), edge_set, part)
+    held = replace(profile, features=own) if own else profile
+    found = assess(held, edge_set, part)
     return SegmentDrift(part.rows, found, bool(own))
 
 
-def _numbers(
-    name: str,
-    feature: FeatureBaseline | Moments,
-    counted_at: "NDArray[np.float64]",
-    tally: FeatureTally,
-    rows: int | None,
-) -> FeatureDrift:
-    edges = edges_of(feature)
-    counts = collapsed(tally.counts, counted_at, edges)
+def _numbers(name: str, profile: Profile, counted_at: "NDArray[np.float64]", tally: FeatureTally) -> FeatureDrift:
+    feature, edges, rows = profile.features[name], profile.edges[name], profile.rows
+    counts = collapsed(tally.up_to, counted_at, edges)
     n = int(counts.sum())
     now = n + tally.missing
     is_approximate = isinstance(feature, Moments)
@@ -210,13 +204,11 @@ def _by_counts(
 ) -> tuple[dict[str, float], list[float]]:
     import numpy as np
 
+    trained_up_to, up_to = np.cumsum((0, *feature.counts, 0)), np.cumsum(actual)
+    n = int(up_to[-1])
     known, tens = known_edges(feature), _tens(feature)
-    binned = [
-        collapsed(np.array((0, *feature.counts, 0)), known, tens),
-        collapsed(actual, edges, tens),
-    ]
-    n = int(actual.sum())
-    up_to, trained_up_to = np.cumsum(actual)[:-1], np.cumsum((0, *feature.counts))
+    binned = [collapsed(trained_up_to, known, tens), collapsed(up_to, edges, tens)]
+    up_to, trained_up_to = up_to[:-1], trained_up_to[:-1]
     now, training = up_to / n, trained_up_to / feature.n
     at = np.searchsorted(edges, known)
     # Before the first edge that is known, and beyond the last one, the distance is no larger than there.
@@ -289,7 +281,7 @@ def _by_moments(
     measures: dict[str, float] = {}
     if feature.minimum is not None and feature.maximum is not None:
         ends = np.array((math.nextafter(feature.minimum, -math.inf), feature.maximum))
-        low, _, high = collapsed(counts, edges, ends)
+        low, _, high = collapsed(np.cumsum(counts), edges, ends)
         measures["outside"] = float(low + high) / n
     unit = spread(feature)
     if not unit:  # one value other than a constant is certain to be a change

@@ -56,10 +56,17 @@ class Grid:
         """
         import numpy as np
 
+        counts = np.zeros(len(self.edges) + 1, np.int64)
+        return counts, self.add(values, counts)
+
+    def add(self, values: "NDArray[np.float64]", counts: "NDArray[np.int64]") -> int:
+        """As `count`, but the counts are added to those given; the number of missing values."""
+        import numpy as np
+
         with np.errstate(over="ignore"):
             if self._cells is None:
                 self._cells = _Cells(self.edges, _best_map(self.edges, self._inner, values))
-            return self._cells.count(values)
+            return self._cells.add(values, counts)
 
 
 class _Cells:
@@ -81,8 +88,8 @@ class _Cells:
         bins = np.column_stack((below, below + (held == 1))).ravel()
         self._ends = np.searchsorted(bins, np.arange(len(edges) + 1), side="right") - 1
 
-    def count(self, values: "NDArray[np.float64]") -> "tuple[NDArray[np.int64], int]":
-        """As `Grid.count`."""
+    def add(self, values: "NDArray[np.float64]", counts: "NDArray[np.int64]") -> int:
+        """As `Grid.add`."""
         import numpy as np
 
         halves = np.zeros(2 * self._map.cells, np.int64)
@@ -96,13 +103,12 @@ class _Cells:
             halves += np.bincount(room.cells[:there], minlength=len(halves))
         # A cell with several edges counts for nothing: its values are searched for.
         halves.reshape(-1, 2)[self._is_crowded] = 0
-        counts = np.cumsum(halves)[self._ends]
-        counts[1:] -= counts[:-1].copy()
+        counts += np.diff(np.cumsum(halves)[self._ends], prepend=0)
         if crowded:
             # In ascending order they are found several times as fast.
             searched = np.searchsorted(self._edges, np.sort(np.concatenate(crowded)), side="left")
             counts += np.bincount(searched, minlength=len(counts))
-        return counts, missing
+        return missing
 
     def _place(self, block: "NDArray[np.float64]", room: "_Room", crowded: "list[NDArray[np.float64]]") -> int:
         """Write the half cell of each value that is there to the room; give how many they are."""

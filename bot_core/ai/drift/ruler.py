@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bot_core.ai.baseline import Baseline, FeatureBaseline
@@ -58,6 +59,11 @@ class Profile:
         """Whether there is a feature of which no more than moments are known."""
         return any(isinstance(feature, Moments) for feature in self.features.values())
 
+    @cached_property
+    def edges(self) -> "Mapping[str, NDArray[np.float64]]":
+        """The edges at which a window is counted, by feature; see `edges_of`."""
+        return {name: edges_of(feature) for name, feature in self.features.items()}
+
     @classmethod
     def of_baseline(cls, baseline: Baseline, source: str) -> "Profile":
         """The profile in a baseline."""
@@ -81,9 +87,7 @@ def edges_of(feature: FeatureBaseline | Moments) -> "NDArray[np.float64]":
         far = near[-1] * 2 ** (np.arange(1, _OCTAVES * _PER_OCTAVE + 1) / _PER_OCTAVE)
         core = _parted(_around(feature, near) if isinstance(feature, Moments) else known_edges(feature), step)
         beyond = np.concatenate((near, far))
-        edges = np.concatenate((core, core[0] - beyond, core[-1] + beyond))
-    finite: NDArray[np.float64] = np.unique(edges[np.isfinite(edges)]) + 0.0  # -0.0 and 0.0 are one edge
-    return finite
+        return _rising(np.concatenate((core[0] - beyond[::-1], core, core[-1] + beyond)))
 
 
 def spread(feature: FeatureBaseline | Moments) -> float:
@@ -105,9 +109,7 @@ def _around(feature: Moments, near: "NDArray[np.float64]") -> "NDArray[np.float6
     import numpy as np
 
     ends = [end for end in (_before(feature.minimum), feature.maximum) if end is not None]
-    edges = np.unique(np.concatenate((feature.mean - near, (feature.mean, *ends), feature.mean + near)))
-    finite: NDArray[np.float64] = edges[np.isfinite(edges)]
-    return finite
+    return _rising(np.sort(np.concatenate((feature.mean - near, (feature.mean, *ends), feature.mean + near))))
 
 
 def _parted(edges: "NDArray[np.float64]", step: float) -> "NDArray[np.float64]":
@@ -121,7 +123,16 @@ def _parted(edges: "NDArray[np.float64]", step: float) -> "NDArray[np.float64]":
     first = np.cumsum(pieces) - pieces
     number = np.arange(pieces.sum()) - np.repeat(first, pieces)
     between = np.repeat(edges[:-1], pieces) + number * np.repeat(np.where(wide, widths, 0.0) / pieces, pieces)
-    return np.unique(np.append(between, edges[-1]))
+    return _rising(np.append(between, edges[-1]))
+
+
+def _rising(edges: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    """Of edges that never fall, the finite ones, each once; -0.0 and 0.0 are one."""
+    import numpy as np
+
+    finite = edges[np.isfinite(edges)] + 0.0
+    rising: NDArray[np.float64] = finite[np.append(True, finite[1:] > finite[:-1])]
+    return rising
 
 
 def inner_range(feature: FeatureBaseline | Moments) -> tuple[float, float]:
@@ -130,14 +141,12 @@ def inner_range(feature: FeatureBaseline | Moments) -> tuple[float, float]:
         return feature.mean - 3 * feature.stdev, feature.mean + 3 * feature.stdev
     if not feature.edges:
         return feature.minimum, feature.maximum
-    seen, low, high = 0, feature.edges[0], feature.edges[-1]
-    for edge, count in zip(feature.edges, feature.counts, strict=False):
-        seen += count
-        if seen <= _OUTER * feature.n:
-            low = edge
-        if seen < (1 - _OUTER) * feature.n:
-            high = edge
-    return low, high
+    import numpy as np
+
+    below = np.cumsum(feature.counts[:-1])
+    low = int(np.searchsorted(below, _OUTER * feature.n, side="right")) - 1
+    high = int(np.searchsorted(below, (1 - _OUTER) * feature.n)) - 1
+    return feature.edges[max(0, low)], feature.edges[high]
 
 
 def _before(value: float | None) -> float | None:

@@ -24,7 +24,7 @@ from bot_core.foundation.frozen import frozen
 
 # A task has so many rows at least, where its file has: what one task costs by itself must not count.
 _TASK_ROWS = 1 << 18
-_VERSION = 1  # of what is kept in the cache
+_VERSION = 2  # of what is kept in the cache
 _NO_EDGES = EdgeSet({}, {}, {})
 _SURVEYS: Mapping[str, Callable[[Source, str | None], Survey]] = {
     "parquet": survey_parquet,
@@ -145,8 +145,10 @@ def read_window(window: Window, root: Path, numbers: Sequence[str], texts: Seque
     Raises:
         BotCoreError: As `scan`; what is wrong with a row is raised when its batch is asked for.
     """
-    ends = dict.fromkeys(numbers, (0.0,))
-    seen = scan(window, root, EdgeSet(ends, dict.fromkeys(numbers, (0.0, 0.0)), {}, tuple(texts)), pool=pool)
+    import numpy as np
+
+    edges = dict.fromkeys(numbers, np.zeros(1))
+    seen = scan(window, root, EdgeSet(edges, dict.fromkeys(numbers, (0.0, 0.0)), {}, tuple(texts)), pool=pool)
     _, wanted = _chosen(window, root, pool, None)
     tasks = [task for survey, since_us in wanted for task in _tasks(survey, window, since_us)]
     pieces = (piece for task in tasks for piece in _READERS[window.format](task, tuple(numbers), tuple(texts)))
@@ -162,15 +164,14 @@ def count_task(task: Task, edge_set: EdgeSet) -> Counted:
         BotCoreError: As the readers say; or there is another file under this path than where the window was found.
     """
     _require_same(task)
-    counter = edge_set.counter
-    tally, span = counter.nothing(), None
+    sums, span = edge_set.counter.sums(), None
     for piece in _READERS[task.format](task, edge_set.numbers, edge_set.texts):
         kept = later(piece, task.since_us)
         if kept.batch.rows:
-            tally += counter.count(kept.batch)
+            sums.add(kept.batch)
             if kept.times is not None:
                 span = merged(span, (int(kept.times.min()), int(kept.times.max())))
-    return Counted(task, tally, span)
+    return Counted(task, sums.tally(), span)
 
 
 def _require_same(task: Task) -> None:

@@ -4,12 +4,13 @@ What is counted are integers, and sums of integers do not depend on how the rows
 threads or machines gives the same tally.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import base64
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bot_core.ai.drift.grid import Grid
-from bot_core.ai.drift.ruler import Profile, edges_of, inner_range
+from bot_core.ai.drift.ruler import Profile, inner_range
 from bot_core.foundation.digest import canonical_json, sha256_hex
 from bot_core.foundation.frozen import frozen
 from bot_core.foundation.strict_json import JsonValue
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # Of values that no model knows, so many are named, the first ones by name; all are counted.
 NAMED_NEW = 20
+# The types that counts are written in, by their bytes.
+WIDTHS: Mapping[int, str] = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
 
 
 @frozen
@@ -44,13 +47,13 @@ class EdgeSet:
     """Everything that has to be counted.
 
     Attributes:
-        features: The edges of all models together, ascending, by feature.
+        features: The edges of all models together, ascending, by feature, each of shape (edges,).
         inner: Where most values are to be expected, by feature.
         categories: The values that any model knows, by column of text.
         segments: Columns of text; the features are counted for each of their values as well.
     """
 
-    features: Mapping[str, tuple[float, ...]]
+    features: "Mapping[str, NDArray[np.float64]]"
     inner: Mapping[str, tuple[float, float]]
     categories: Mapping[str, tuple[str, ...]]
     segments: tuple[str, ...] = ()
@@ -65,14 +68,14 @@ class EdgeSet:
         categories: dict[str, set[str]] = {}
         for profile in profiles:
             for name, feature in profile.features.items():
-                edges.setdefault(name, []).append(edges_of(feature))
+                edges.setdefault(name, []).append(profile.edges[name])
                 low, high = inner_range(feature)
                 known = inner.get(name, (low, high))
                 inner[name] = (min(low, known[0]), max(high, known[1]))
             for name, (counts, _) in profile.categories.items():
                 categories.setdefault(name, set()).update(counts)
         return cls(
-            {name: tuple(np.unique(np.concatenate(edges[name])).tolist()) for name in sorted(edges)},
+            {name: np.unique(np.concatenate(edges[name])) for name in sorted(edges)},
             {name: inner[name] for name in sorted(inner)},
             {name: tuple(sorted(values)) for name, values in sorted(categories.items())},
             tuple(segments),
@@ -83,13 +86,6 @@ class EdgeSet:
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}
 
     @cached_property
-    def arrays(self) -> "Mapping[str, NDArray[np.float64]]":
-        """The edges as arrays, by feature."""
-        import numpy as np
-
-        return {name: np.array(edges) for name, edges in self.features.items()}
-
-    @cached_property
     def counter(self) -> "Counter":
         """What counts; made at the first use, and used by everybody who counts for this value."""
         return Counter(self)
@@ -97,7 +93,8 @@ class EdgeSet:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what is counted: tallies with the same digest can be added."""
-        whole = {"features": self.features, "categories": self.categories, "segments": self.segments}
+        features = {name: _text_of(edges + 0.0, "<f8") for name, edges in self.features.items()}
+        whole = {"features": features, "categories": self.categories, "segments": self.segments}
         return sha256_hex(canonical_json(whole))
 
     @property
@@ -120,6 +117,18 @@ class FeatureTally:
 
     def __add__(self, other: "FeatureTally") -> "FeatureTally":
         return FeatureTally(self.counts + other.counts, self.missing + other.missing)
+
+    @cached_property
+    def up_to(self) -> "NDArray[np.int64]":
+        """How many values are not above each edge, and at last how many there are, shape (edges + 1,)."""
+        import numpy as np
+
+        return np.cumsum(self.counts)
+
+    def packed(self) -> str:
+        """The counts as text: base64 of the narrowest unsigned integers that hold them, lowest byte first."""
+        largest = int(self.counts.max())
+        return _text_of(self.counts, next(kind for kind in WIDTHS.values() if largest >> (8 * int(kind[2])) == 0))
 
 
 @frozen
@@ -163,7 +172,7 @@ class Tally:
         """The tally as JSON."""
         return {
             "rows": self.rows,
-            "features": {name: [item.counts.tolist(), item.missing] for name, item in self.features.items()},
+            "features": {name: [item.packed(), item.missing] for name, item in self.features.items()},
             "categories": {
                 name: [dict(item.counts), item.new, list(item.new_names), item.missing]
                 for name, item in self.categories.items()
@@ -181,49 +190,81 @@ class Counter:
     def __init__(self, edge_set: EdgeSet) -> None:
         """Lay the grids."""
         self._set = edge_set
-        self._grids = {name: Grid(edges, edge_set.inner[name]) for name, edges in edge_set.arrays.items()}
+        self._grids = {name: Grid(edges, edge_set.inner[name]) for name, edges in edge_set.features.items()}
+
+    def sums(self) -> "Sums":
+        """What batches are added to, one after the other; it belongs to one thread."""
+        return Sums(self._grids, self._set.categories, self._set.segments)
 
     def nothing(self) -> Tally:
         """The tally of no rows."""
-        import numpy as np
-
-        return Tally(
-            0,
-            {name: FeatureTally(np.zeros(len(grid.edges) + 1, np.int64), 0) for name, grid in self._grids.items()},
-            {name: CategoryTally(dict.fromkeys(known, 0), 0, (), 0) for name, known in self._set.categories.items()},
-            {column: {} for column in self._set.segments},
-        )
+        return self.sums().tally()
 
     def count(self, batch: Batch) -> Tally:
         """Count one batch, which holds every column of the edge set."""
-        categories = {name: _count_text(batch.texts[name], known) for name, known in self._set.categories.items()}
-        segments = {column: self._count_parts(batch, batch.texts[column]) for column in self._set.segments}
-        return Tally(batch.rows, self._count_numbers(batch.numbers), categories, segments)
+        sums = self.sums()
+        sums.add(batch)
+        return sums.tally()
 
-    def _count_numbers(self, numbers: Mapping[str, "NDArray[np.float64]"]) -> dict[str, FeatureTally]:
-        return {name: FeatureTally(*grid.count(numbers[name])) for name, grid in self._grids.items()}
 
-    def _count_parts(self, batch: Batch, column: TextColumn) -> dict[str, Tally]:
+class Sums:
+    """A tally in the making: the memory of one, however many batches are added."""
+
+    def __init__(
+        self, grids: Mapping[str, Grid], categories: Mapping[str, Sequence[str]], segments: Sequence[str]
+    ) -> None:
+        """Begin with no rows."""
         import numpy as np
 
-        order = np.argsort(column.codes, kind="stable")
-        ends = np.searchsorted(column.codes[order], np.arange(-1, len(column.values)), side="right")
-        parts = {}
-        for value, start, end in zip(column.values, ends[:-1], ends[1:], strict=True):
-            if start < end:
-                rows = order[start:end]
-                numbers = {name: batch.numbers[name][rows] for name in self._grids}
-                parts[value] = Tally(int(end - start), self._count_numbers(numbers), {}, {})
-        return parts
+        self._grids, self._known = grids, categories
+        self._rows = 0
+        self._counts = {name: np.zeros(len(grid.edges) + 1, np.int64) for name, grid in grids.items()}
+        self._missing = dict.fromkeys(grids, 0)
+        self._texts = {name: CategoryTally(dict.fromkeys(known, 0), 0, (), 0) for name, known in self._known.items()}
+        self._parts: dict[str, dict[str, Sums]] = {column: {} for column in segments}
+
+    def add(self, batch: Batch) -> None:
+        """Count one batch, which holds every column of the edge set."""
+        self._rows += batch.rows
+        for name, grid in self._grids.items():
+            self._missing[name] += grid.add(batch.numbers[name], self._counts[name])
+        for name, known in self._known.items():
+            self._texts[name] += _count_text(batch.texts[name], known)
+        for column, parts in self._parts.items():
+            for value, part in _parted(batch, batch.texts[column], self._grids):
+                if value not in parts:
+                    parts[value] = Sums(self._grids, {}, ())
+                parts[value].add(part)
+
+    def tally(self) -> Tally:
+        """What was counted; nothing more may be added then."""
+        return Tally(
+            self._rows,
+            {name: FeatureTally(counts, self._missing[name]) for name, counts in self._counts.items()},
+            self._texts,
+            {column: {value: part.tally() for value, part in parts.items()} for column, parts in self._parts.items()},
+        )
+
+
+def _parted(batch: Batch, column: TextColumn, names: Iterable[str]) -> Iterator[tuple[str, Batch]]:
+    """The rows of each value of a column of text, with these columns of numbers."""
+    import numpy as np
+
+    order = np.argsort(column.codes, kind="stable")
+    ends = np.searchsorted(column.codes[order], np.arange(-1, len(column.values)), side="right")
+    for value, start, end in zip(column.values, ends[:-1], ends[1:], strict=True):
+        if start < end:
+            rows = order[start:end]
+            yield value, Batch(len(rows), {name: batch.numbers[name][rows] for name in names}, {})
 
 
 def collapsed(
-    counts: "NDArray[np.int64]", edges: "NDArray[np.float64]", onto: "NDArray[np.float64]"
+    up_to: "NDArray[np.int64]", edges: "NDArray[np.float64]", onto: "NDArray[np.float64]"
 ) -> "NDArray[np.int64]":
     """The counts between some of the edges: exactly what counting between those alone would have given.
 
     Args:
-        counts: Shape (edges + 1,).
+        up_to: How many values are not above each edge, and at last how many there are, shape (edges + 1,).
         edges: Ascending, shape (edges,).
         onto: Ascending, each of them among `edges`, shape (onto,).
 
@@ -232,10 +273,13 @@ def collapsed(
     """
     import numpy as np
 
-    up_to = np.cumsum(counts)
-    whole: NDArray[np.int64] = np.concatenate((up_to[np.searchsorted(edges, onto)], up_to[-1:]))
+    whole: NDArray[np.int64] = np.append(up_to[np.searchsorted(edges, onto)], up_to[-1])
     whole[1:] -= whole[:-1].copy()
     return whole
+
+
+def _text_of(numbers: "NDArray[np.float64 | np.int64]", kind: str) -> str:
+    return base64.b64encode(numbers.astype(kind).tobytes()).decode("ascii")
 
 
 def _count_text(column: TextColumn, known: Sequence[str]) -> CategoryTally:

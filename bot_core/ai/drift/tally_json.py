@@ -1,11 +1,18 @@
 """Reading a tally from JSON: whatever is not exactly the counts of an edge set is refused."""
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from bot_core.ai.drift.tally import NAMED_NEW, CategoryTally, EdgeSet, FeatureTally, Tally
+from bot_core.ai.drift.tally import NAMED_NEW, WIDTHS, CategoryTally, EdgeSet, FeatureTally, Tally
 from bot_core.ai.model_state import whole
 from bot_core.foundation.errors import FileFormatError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_MOST_ROWS = 1 << 44  # so that no sum of counts is too large for an integer of 64 bits
 
 
 def tally_from_json(value: object, edge_set: EdgeSet) -> Tally:
@@ -15,7 +22,7 @@ def tally_from_json(value: object, edge_set: EdgeSet) -> Tally:
         FileFormatError: It is anything else: other columns, another number of counts, counts that do not add up.
     """
     raw = _object(value, "tally")
-    rows = whole(raw.get("rows"), "rows", 0, None)
+    rows = whole(raw.get("rows"), "rows", 0, _MOST_ROWS)
     segments = _exactly(raw, "segments", edge_set.segments)
     return Tally(
         rows,
@@ -37,12 +44,26 @@ def _features_from(raw: Mapping[str, object], edge_set: EdgeSet, rows: int) -> d
     for (name, item), edges in zip(
         _exactly(raw, "features", edge_set.features), edge_set.features.values(), strict=True
     ):
-        counts, missing = _items(item, 2, name)
-        numbers = [whole(count, name, 0, rows) for count in _items(counts, len(edges) + 1, name)]
-        tally = FeatureTally(np.array(numbers, np.int64), whole(missing, name, 0, rows))
-        _require(sum(numbers) + tally.missing == rows, name)
+        packed, missing = _items(item, 2, name)
+        counts = _counts_from(packed, len(edges) + 1, name)
+        _require(bool((counts <= rows).all()), name)
+        tally = FeatureTally(counts.astype(np.int64), whole(missing, name, 0, rows))
+        _require(int(tally.counts.sum()) + tally.missing == rows and tally.packed() == packed, name)
         found[name] = tally
     return found
+
+
+def _counts_from(packed: object, number: int, name: str) -> "NDArray[np.unsignedinteger]":
+    import numpy as np
+
+    try:
+        data = base64.b64decode(cast("str", packed), validate=True)
+    except (TypeError, ValueError):
+        data = b""
+    kind = WIDTHS.get(len(data) // number)
+    _require(kind is not None and len(data) % number == 0, name)
+    counts: NDArray[np.unsignedinteger] = np.frombuffer(data, kind)
+    return counts
 
 
 def _category_from(value: object, known: Sequence[str], rows: int, name: str) -> CategoryTally:

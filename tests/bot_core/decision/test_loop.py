@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bot_core.ai.acknowledgement import read_acks
@@ -130,7 +131,7 @@ def test_a_journal_of_decisions_is_a_window_of_their_features(root: Path) -> Non
     run(root, str(path))
     name = min(CANDIDATES[0]["metadata"]["model_features"])
     value = CANDIDATES[0]["metadata"]["model_features"][name]
-    edges = EdgeSet({name: (value,)}, {name: (value, value)}, {}, ("symbol",))
+    edges = EdgeSet({name: np.array([value])}, {name: (value, value)}, {}, ("symbol",))
 
     found = scan(Window(JOURNAL, "journal"), root, edges, pool=Threads(1))
 

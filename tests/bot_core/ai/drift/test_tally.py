@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot_core.ai.drift.assess import assess
-from bot_core.ai.drift.ruler import Profile, edges_of
+from bot_core.ai.drift.ruler import Profile
 from bot_core.ai.drift.tally import NAMED_NEW, Counter, EdgeSet, Tally, collapsed
 from tests.data_drift import batch_of, moments_of, profile_of
 
@@ -95,7 +95,7 @@ def test_collapsing_gives_the_counts_at_the_edges_that_are_left(
     def counted(at: list[float]) -> list[int]:
         return np.bincount(np.searchsorted(at, values), minlength=len(at) + 1).tolist()
 
-    assert collapsed(np.array(counted(edges)), np.array(edges), np.array(left)).tolist() == counted(left)
+    assert collapsed(np.cumsum(counted(edges)), np.array(edges), np.array(left)).tolist() == counted(left)
 
 
 def candidates() -> list[Profile]:
@@ -128,8 +128,8 @@ def test_one_pass_for_all_candidates_gives_each_what_a_pass_of_its_own_gives() -
     for profile in profiles:
         alone = EdgeSet.of([profile])
         own = Counter(alone).count(window)
-        for name, feature in profile.features.items():
-            counts = collapsed(together.features[name].counts, union.arrays[name], edges_of(feature))
+        for name in profile.features:
+            counts = collapsed(together.features[name].up_to, union.features[name], profile.edges[name])
             assert counts.tolist() == own.features[name].counts.tolist()
         assert assess(profile, union, together) == assess(profile, alone, own)
 

@@ -1,3 +1,4 @@
+import base64
 import json
 from collections.abc import Callable
 from copy import deepcopy
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot_core.ai.drift.tally import Batch, Tally, TextColumn
+from bot_core.ai.drift.tally import Batch, FeatureTally, Tally, TextColumn
 from bot_core.ai.drift.tally_json import tally_from_json
 from bot_core.foundation.cache import DerivedCache
 from bot_core.foundation.errors import FileFormatError
@@ -34,6 +35,19 @@ def test_a_tally_that_is_written_is_read_as_it_was() -> None:
     assert tally_from_json(nothing.to_json(), EDGES).to_json() == nothing.to_json()
 
 
+def packed(*counts: int, kind: str = "<u1") -> str:
+    return base64.b64encode(np.array(counts).astype(kind).tobytes()).decode()
+
+
+@pytest.mark.parametrize(("largest", "width"), [(255, 1), (256, 2), (65_536, 4), (2**32, 8)])
+def test_counts_are_written_in_as_few_bytes_as_hold_them(largest: int, width: int) -> None:
+    counts = FeatureTally(np.array([1, 0, 0, 0, largest]), 0)
+    whole = {"rows": largest + 1, "features": {"x": [counts.packed(), 0]}, "categories": {}, "segments": {}}
+
+    assert len(base64.b64decode(counts.packed())) == 5 * width
+    assert tally_from_json(whole, edge_set("x")).features["x"].counts.tolist() == [1, 0, 0, 0, largest]
+
+
 def at(*path: str | int) -> Callable[[Any, Any], None]:
     def put(whole: Any, value: Any) -> None:
         for key in path[:-1]:
@@ -50,14 +64,18 @@ def at(*path: str | int) -> Callable[[Any, Any], None]:
         (at("rows"), True),
         (at("rows"), -4),
         (at("features"), {}),
-        (at("features", "z"), [[0] * 5, 4]),
-        (at("features", "x", 0), [0, 1, 0, 1]),
-        (at("features", "x", 0), [0, 1, 0, 1, 2]),
-        (at("features", "x", 0), [-1, 2, 0, 1, 1]),
-        (at("features", "x", 0), [0, 1.0, 0, 1, 1]),
-        (at("features", "x", 0, 1), "1"),
+        (at("features", "z"), [packed(0, 0, 0, 0, 0), 4]),
+        (at("features", "x", 0), packed(0, 1, 0, 1)),
+        (at("features", "x", 0), packed(0, 1, 0, 1, 2)),
+        (at("features", "x", 0), packed(-1, 2, 0, 1, 1, kind="<i8")),
+        (at("features", "x", 0), packed(0, 1, 0, 1, 1, kind="<u2")),
+        (at("features", "x", 0), packed(0, 1, 0, 1, 1) + "="),
+        (at("features", "x", 0), packed(*range(15))),
+        (at("features", "x", 0), "?"),
+        (at("features", "x", 0), ""),
+        (at("features", "x", 0), [0, 1, 0, 1, 1]),
         (at("features", "x", 1), None),
-        (at("features", "x"), [[0] * 5]),
+        (at("features", "x"), [packed(0, 0, 0, 0, 0)]),
         (at("categories", "s", 0), {"BTC": 3}),
         (at("categories", "s", 0, "BTC"), 3),
         (at("categories", "s", 1), 2),
@@ -67,7 +85,7 @@ def at(*path: str | int) -> Callable[[Any, Any], None]:
         (at("segments"), {"s": []}),
         (at("segments", "s", "BTC", "rows"), 0),
         (at("segments", "s", "BTC", "rows"), 3),
-        (at("segments", "s", "BTC", "features", "x"), [[0, 1, 0, 0, 1], 1]),
+        (at("segments", "s", "BTC", "features", "x"), [packed(0, 1, 0, 0, 1), 1]),
         (at("segments", "s", "BTC", "segments"), {"s": {}}),
     ],
 )
@@ -116,7 +134,7 @@ class Meddled(DerivedCache):
     [
         (at("tally"), None),
         (at("tally", "rows"), 3),
-        (at("tally", "features", "x", 0), [2, 0, 0, 0]),
+        (at("tally", "features", "x", 0), packed(2, 0, 0, 0)),
         (at("span"), None),
         (at("span"), [2]),
         (at("span"), [2, 1]),

@@ -22,7 +22,7 @@ POOL = Threads(2)
 def edge_set(*names: str, texts: Sequence[str] = (), segments: Sequence[str] = ()) -> EdgeSet:
     """The same four edges for each feature; BTC and ETH are the known values of each column of text."""
     return EdgeSet(
-        dict.fromkeys(names, EDGES),
+        dict.fromkeys(names, np.array(EDGES)),
         dict.fromkeys(names, (-1.0, 2.0)),
         dict.fromkeys(texts, ("BTC", "ETH")),
         tuple(segments),
