@@ -1,7 +1,6 @@
 """`rollbackctl baseline`: the training rows of a version that has no baseline, measured afterwards."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +11,11 @@ from bot_core.ai.baseline import make_baseline
 from bot_core.ai.dataset import FeatureTable
 from bot_core.ai.drift.profiles import add_baseline
 from bot_core.foundation.digest import sha256_hex
-from tests.harness import PLAN, Site, quick_folder
-from tests.measured import REPOSITORY, STORMY, TRAINING, V7, V9, measured_site, write_plan
+from tests.harness import PLAN, Site
+from tests.measured import REPOSITORY, STORMY, TRAINING, V7, V9, write_plan
 from tests.windows import CALM, SYMBOLS, write_window
 
 BASELINES = f"{REPOSITORY}/baselines"
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with quick_folder() as path:
-        yield path
-
-
-@pytest.fixture(scope="module")
-def made(folder: Path) -> Site:
-    return measured_site(folder / "made")
-
-
-@pytest.fixture
-def site(made: Site, folder: Path, request: pytest.FixtureRequest) -> Site:
-    return made.copy(folder / str(abs(hash(request.node.nodeid))))
 
 
 def digest(site: Site, path: str) -> str:

@@ -4,15 +4,15 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conformance import differences, snapshot
-from tests.harness import PLAN, SAVED, STORE, Site, names, quick_folder
+from tests.harness import PLAN, SAVED, STORE, Site, names
 from tests.hostile import NAMES, unsafe
-from tests.measured import LIVE, STORMY, TRAINING, V9, measured_site, with_baselines, write_plan
+from tests.measured import LIVE, STORMY, TRAINING, V9, with_baselines, write_plan
 from tests.rollbackctl.render.test_markdown import dangers
 from tests.windows import CALM, STORM, write_window
 
@@ -23,22 +23,6 @@ FALLBACKS = (
     "train a version on the rows of now, have it signed, and make it the champion",
     "escalate: Platform Ops, docs/runbooks/rollback_multi_strategy.md",
 )
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with quick_folder() as path:
-        yield path
-
-
-@pytest.fixture(scope="module")
-def made(folder: Path) -> Site:
-    return measured_site(folder / "made")
-
-
-@pytest.fixture
-def site(made: Site, folder: Path, request: pytest.FixtureRequest) -> Site:
-    return made.copy(folder / str(abs(hash(request.node.nodeid))))
 
 
 def active(site: Site) -> str:

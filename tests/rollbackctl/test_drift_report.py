@@ -1,31 +1,12 @@
 """`rollbackctl drift`: one version against the rows of now, as a report that the engine's own loaders read."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from bot_core.ai.data_monitoring import load_recent_drift_reports
-from tests.harness import PLAN, Site, quick_folder
-from tests.measured import LIVE, STORMY, measured_site, write_plan
+from tests.harness import PLAN, Site
+from tests.measured import LIVE, STORMY, write_plan
 
 REPORT = "audit/ai_decision/drift/20251118T080000Z.json"
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with quick_folder() as path:
-        yield path
-
-
-@pytest.fixture(scope="module")
-def made(folder: Path) -> Site:
-    return measured_site(folder / "made")
-
-
-@pytest.fixture
-def site(made: Site, folder: Path, request: pytest.FixtureRequest) -> Site:
-    return made.copy(folder / str(abs(hash(request.node.nodeid))))
 
 
 def test_a_report_that_has_triggered_is_an_alert_for_the_engines_loaders_and_for_the_next_plan(site: Site) -> None:

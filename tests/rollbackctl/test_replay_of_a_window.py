@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from rollbackctl.core.gate import Answer
 from rollbackctl.core.replay import ReplayFact, ReplayPart, judge, words
 from rollbackctl.data_drift.replay import Decided, replay_window
 from rollbackctl.spec.replay import ReplaySettings
-from tests.harness import PLAN, Site, quick_folder
+from tests.harness import PLAN, Site
 from tests.measured import LIVE, V10, measured_site, write_plan
 from tests.windows import SYMBOLS, write_window
 
@@ -212,21 +212,10 @@ def test_what_changes_is_said_in_one_line_with_the_sampling() -> None:
 
 
 @pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with quick_folder() as path:
-        yield path
-
-
-@pytest.fixture(scope="module")
 def made(folder: Path) -> Site:
     site = measured_site(folder / "made")
     write_window(site.root / LIVE, texts={"symbol": SYMBOLS, "side": ("long", "long", "short")})
     return site
-
-
-@pytest.fixture
-def site(made: Site, folder: Path, request: pytest.FixtureRequest) -> Site:
-    return made.copy(folder / str(abs(hash(request.node.nodeid))))
 
 
 def with_replay(site: Site, section: str = "") -> None:
