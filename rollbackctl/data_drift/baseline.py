@@ -41,13 +41,22 @@ def make_afterwards(root: Path, subject: Subject, rows: Window, pool: Pool) -> t
         )
     if not isinstance(found, list) or not found or subject.sha256 is None:
         raise FileFormatError(f"{subject.artifact} names no features", path=subject.artifact)
-    table = _table(tuple(map(str, found)), rows, root, pool)
-    try:
-        baseline = make_baseline(table)
-    except BotCoreError as error:
-        raise FileFormatError(f"{rows.path}: {error.problem}", path=rows.path) from error
+    baseline = baseline_of(tuple(map(str, found)), rows, root, pool)
     path = add_baseline(root / subject.repository, baseline, artifact_sha256=subject.sha256, source=rows.path)
     return baseline, path.relative_to(root).as_posix()
+
+
+def baseline_of(names: tuple[str, ...], rows: Window, root: Path, pool: Pool) -> Baseline:
+    """The baseline of these features; writes nothing.
+
+    Raises:
+        BotCoreError: The rows cannot be read, lack a feature, or have none of its values.
+    """
+    table = _table(names, rows, root, pool)
+    try:
+        return make_baseline(table)
+    except BotCoreError as error:
+        raise FileFormatError(f"{rows.path}: {error.problem}", path=rows.path) from error
 
 
 def _table(names: tuple[str, ...], rows: Window, root: Path, pool: Pool) -> FeatureTable:

@@ -57,10 +57,10 @@ def _finish(child: int, reader: int) -> Done:
     return Done(*json.loads(answer)) if answer else Done(-os.WTERMSIG(status), "", "")
 
 
-def starve_of_memory() -> None:
-    """Let this process have little more memory than it has now."""
+def starve_of_memory(spare: int = _SPARE_BYTES) -> None:
+    """Let this process have little more memory than it has now: so many bytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + _SPARE_BYTES
+    limit = pages * resource.getpagesize() + spare
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 

@@ -23,6 +23,7 @@ with redirect_stderr(StringIO()), atheris.instrument_imports(include=["bot_core"
 from bot_core.foundation.digest import sha256_hex
 from bot_core.foundation.errors import BotCoreError
 from rollbackctl.core.errors import RollbackError
+from tests.reliability.child import starve_of_memory
 from tests.reliability.mutation import varied
 from tests.unpickling import OURS
 
@@ -30,7 +31,7 @@ CORPUS = KEPT[0]
 _MAX_BYTES = 32 * 1024
 _KEPT_BYTES = 6 * 1024  # of what is found for one loader
 _HANG_S = 30
-_MEMORY_MB = 1024
+_MEMORY_MB = 1024  # an allocation that asks for more fails
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,6 +83,7 @@ def _forked(name: str, place: Path, arguments: Sequence[str]) -> int:
         root = desk(place)
         for number, data in enumerate(seeds(name, root)):
             (place / "seeds" / str(number)).write_bytes(data)
+        starve_of_memory(_MEMORY_MB << 20)
         whole = ["fuzz", f"-artifact_prefix={place}/", *arguments]
         atheris.Setup(whole, lambda data: _judge(name, root, data, place), custom_mutator=_mutate)
         atheris.Fuzz()

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from bot_core.ai.acknowledgement import read_acks
 from bot_core.ai.artifact import ModelArtifact
-from bot_core.ai.baseline import load_baseline
 from bot_core.ai.bundle import load_model_artifact_bundle
 from bot_core.ai.quarantine import read_quarantines
 from bot_core.ai.reports import KINDS, parse_report, undecided_roles
@@ -24,7 +23,6 @@ from bot_core.config.auto_trader import read_maintenance, set_maintenance
 from bot_core.config.decision_engine import parse_decision_engine
 from bot_core.decision.inputs import parse_candidates, parse_risk_snapshots, parse_tco_report
 from bot_core.foundation.cache import DerivedCache
-from bot_core.foundation.digest import sha256_hex
 from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.strict_json import parse_object
 from bot_core.runtime.journal import JsonlTradingDecisionJournal
@@ -46,6 +44,7 @@ from rollbackctl.render.run import render_report, render_runs
 from rollbackctl.spec.document import Policy
 from tests.harness import INCIDENT, NOW, PLAN, SAVED
 from tests.hostile import unsafe
+from tests.reliability import drift_files
 from tests.reliability.write_old_runs import OLD_RUNS, restore
 
 KEPT = (Path(__file__).parent / "corpus", Path(__file__).parent / "hostile")
@@ -60,7 +59,6 @@ _TRADER = "config/auto_trader.yaml"
 _JOURNAL = "logs/decision_journal/decisions-20251118.jsonl"
 _INDEXED = "logs/long.jsonl"
 _CACHE = "cache/rollbackctl/row.json"
-_BASELINE = "models/decision_engine/baselines/one.json"
 _PAPER = "data/decision_engine/paper"
 _CHECKLIST = "docs/compliance/ai_pipeline_signoff.md"
 _KEY = "config/signing.key"
@@ -192,11 +190,6 @@ def _hmac_key(root: Path) -> None:
     assert key
 
 
-def _baseline(root: Path) -> None:
-    baseline = load_baseline(root / _BASELINE, sha256_hex((root / _BASELINE).read_bytes()))
-    baseline.encode()
-
-
 def _place_with_id(path: Path, data: bytes) -> None:
     """A saved plan with the id of its content, as whoever forges one would give it."""
     path.write_bytes(data)
@@ -272,7 +265,14 @@ LOADERS = {
     "exposure": Loader(
         f"{_PAPER}/risk_snapshot.json", lambda root: read_exposure(root / _PAPER / "risk_snapshot.json")
     ),
-    "baseline": Loader(_BASELINE, _baseline),
+    "baseline": Loader(drift_files.BASELINE, drift_files.baseline),
+    "baseline_sidecar": Loader(drift_files.SIDECAR, drift_files.sidecar, named=_MODELS),
+    "training_figures": Loader(drift_files.ARTIFACT, drift_files.training_figures, named="v9"),
+    "training_rows": Loader(drift_files.TRAINING, drift_files.training_rows),
+    "window": Loader(drift_files.CSV, drift_files.csv_window),
+    "window_parquet": Loader(drift_files.PARQUET, drift_files.parquet_window),
+    "window_journal": Loader(drift_files.JOURNAL, drift_files.journal_window),
+    "cached_counts": Loader(drift_files.CACHED, drift_files.cached_counts, place=drift_files.place_counts),
     "signature": Loader(f"{_BUNDLE}/model-v9.sig", _bundle, named=_BUNDLE),
     "checksums": Loader(f"{_BUNDLE}/checksums.sha256", _bundle, named=_BUNDLE),
     "hmac_key": Loader(_KEY, _hmac_key),
@@ -289,6 +289,7 @@ def desk(folder: Path) -> Path:
     DerivedCache(root / "cache/rollbackctl").put("key", None)
     with open(root / _INDEXED, "wb") as file:
         file.truncate(4 << 20)
+    drift_files.write_drift_files(root)
     return root
 
 

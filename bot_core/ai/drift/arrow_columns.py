@@ -109,7 +109,8 @@ def rounded(seconds: "NDArray[np.float64]") -> "NDArray[np.int64]":
     """
     import numpy as np
 
-    found = np.rint(seconds * 1e6)
+    with np.errstate(over="ignore"):
+        found = np.rint(seconds * 1e6)
     if np.isnan(found).any():
         raise ColumnError("is missing in a row; every row needs its time")
     if len(found) and not EARLIEST_US <= found.min() <= found.max() <= LATEST_US:

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from bot_core.ai.drift.arrow_columns import ColumnError, instants_of, numbers_of, texts_of
 from bot_core.ai.drift.instants import parse_us
-from bot_core.ai.drift.part import Piece, Pieces, Survey, Task, nothing_there
+from bot_core.ai.drift.part import Piece, Pieces, Survey, Task, nothing_there, repeated
 from bot_core.ai.drift.rows import Row, gathered, parse_number
 from bot_core.ai.drift.source import Source, opened
 from bot_core.ai.drift.tally import Batch, TextColumn
@@ -143,7 +143,7 @@ def _header(reader: Any, source: Source) -> tuple[str, ...]:
     header: tuple[str, ...] = tuple(next(reader, ()))
     if not header:
         raise _fault("there is no header", source, 1)
-    if twice := sorted({name for name in header if header.count(name) > 1}):
+    if twice := repeated(header):
         raise _fault(f"column {twice[0]!r} is there twice", source, 1)
     return header
 

@@ -8,6 +8,7 @@ _MICROSECOND = timedelta(microseconds=1)
 EARLIEST_US = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 LATEST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 OUT_OF_RANGE = "no seconds since 1970 (are they milliseconds?)"
+BEYOND_THE_YEARS = "beyond the years 1 to 9999"
 NO_ZONE = "which says no time zone"
 
 
@@ -25,7 +26,7 @@ def parse_us(text: str) -> int:
     """The microseconds of a text: ISO 8601 with an offset, or seconds since 1970.
 
     Raises:
-        ValueError: It is neither; says why, as the end of a sentence.
+        ValueError: It is neither, or beyond the years 1 to 9999 in UTC; says why, as the end of a sentence.
     """
     stripped = text.strip()
     try:
@@ -35,7 +36,10 @@ def parse_us(text: str) -> int:
         return _seconds(stripped)
     if moment.tzinfo is None:
         raise ValueError(NO_ZONE)
-    return to_us(moment)
+    found = to_us(moment)
+    if not EARLIEST_US <= found <= LATEST_US:
+        raise ValueError(BEYOND_THE_YEARS)
+    return found
 
 
 def _seconds(text: str) -> int:
@@ -44,7 +48,8 @@ def _seconds(text: str) -> int:
     except ValueError:
         raise ValueError("no time") from None
     # As numpy does it for a whole column.
-    found = round(seconds * 1e6) if math.isfinite(seconds) else LATEST_US + 1
+    found_us = seconds * 1e6
+    found = round(found_us) if math.isfinite(found_us) else LATEST_US + 1
     if not EARLIEST_US <= found <= LATEST_US:
         raise ValueError(OUT_OF_RANGE)
     return found

@@ -1,6 +1,7 @@
 """A part of a window: what one thread or one machine counts at a time, and what it finds."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from bot_core.ai.drift.source import Source
@@ -105,6 +106,11 @@ class Nothing:
 
     number: "NDArray[np.float64]"
     text: TextColumn
+
+
+def repeated(columns: Iterable[str]) -> list[str]:
+    """The names of columns that are there more than once, sorted."""
+    return sorted(name for name, number in Counter(columns).items() if number > 1)
 
 
 def nothing_there(rows: int) -> Nothing:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeGuard
 
 from bot_core.ai.baseline import BASELINE_FOLDER, Baseline, baseline_path, load_baseline, save_baseline
 from bot_core.ai.drift.ruler import Moments, Profile
@@ -54,7 +55,7 @@ def known_profile(folder: Path, artifact: Mapping[str, JsonValue], sha256: str) 
     named = metadata.get("feature_baseline") if isinstance(metadata, dict) else None
     if named is not None:
         digest = named.get("sha256") if isinstance(named, dict) else None
-        if not isinstance(digest, str):
+        if not _is_sha256(digest):
             raise FileFormatError("metadata.feature_baseline names no sha256")
         return _known(folder, digest, "baseline of its training", {})
     sidecar = read_inside_or_none(folder, _sidecar(sha256))
@@ -92,8 +93,6 @@ def _sidecar(sha256: str) -> str:
 
 
 def _known(folder: Path, digest: str, source: str, files: Mapping[str, str]) -> Known:
-    if len(digest) != _DIGEST_LENGTH or not set(digest) <= set("0123456789abcdef"):
-        raise FileFormatError(f"{digest!r} is no SHA-256")
     path = baseline_path(folder, digest)
     baseline = load_baseline(path, digest)
     return Known(Profile.of_baseline(baseline, source), {**files, f"{BASELINE_FOLDER}/{path.name}": digest})
@@ -102,15 +101,21 @@ def _known(folder: Path, digest: str, source: str, files: Mapping[str, str]) -> 
 def _read_sidecar(data: bytes, name: str, sha256: str) -> str:
     raw = parse_object(data, name)
     digest = raw.get("baseline_sha256")
-    if raw.get("version") != _VERSION or raw.get("artifact_sha256") != sha256 or not isinstance(digest, str):
+    if raw.get("version") != _VERSION or raw.get("artifact_sha256") != sha256 or not _is_sha256(digest):
         raise FileFormatError(f"{name} is not a baseline of this artifact", path=name)
     return digest
+
+
+def _is_sha256(value: JsonValue) -> TypeGuard[str]:
+    return isinstance(value, str) and len(value) == _DIGEST_LENGTH and set(value) <= set("0123456789abcdef")
 
 
 def _moments(artifact: Mapping[str, JsonValue], metadata: Mapping[str, JsonValue]) -> Profile | None:
     names = artifact.get("feature_names")
     if not isinstance(names, list):
         return None
+    if not all(isinstance(name, str) for name in names):
+        raise FileFormatError("feature_names holds what is no name")
     for source, holder, count in (
         ("mean, stdev, min and max of its training", metadata.get("feature_stats"), metadata.get("row_count")),
         ("mean and stdev of its scalers", artifact.get("feature_scalers"), artifact.get("training_rows")),

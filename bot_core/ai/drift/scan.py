@@ -13,7 +13,7 @@ from bot_core.ai.drift.journal_window import read_journal, survey_journal
 from bot_core.ai.drift.parquet_window import read_parquet, survey_parquet
 from bot_core.ai.drift.part import Counted, Pieces, Span, Survey, Task, later, merged
 from bot_core.ai.drift.source import Source, as_now, find_sources
-from bot_core.ai.drift.tally import Batch, EdgeSet, Tally
+from bot_core.ai.drift.tally import Batch, EdgeSet, Tally, TooManyPartsError
 from bot_core.ai.drift.tally_json import tally_from_json
 from bot_core.ai.drift.window import Window
 from bot_core.ai.model_state import sequence_at, whole
@@ -114,14 +114,20 @@ def scan(
         progress: Told how many of how many tasks are done.
 
     Raises:
-        BotCoreError: As `find_sources` and the readers say; or a file has changed meanwhile.
+        BotCoreError: As `find_sources` and the readers say; a file has changed meanwhile; or a segment has too many
+            values.
     """
     surveys, wanted = _chosen(window, root, pool, cache)
-    whole_count = reduce(
-        _sum,
-        _count(wanted, window, edge_set, pool, cache, progress).values(),
-        _FileCount(edge_set.counter.nothing(), None),
-    )
+    try:
+        whole_count = reduce(
+            _sum,
+            _count(wanted, window, edge_set, pool, cache, progress).values(),
+            _FileCount(edge_set.counter.nothing(), None),
+        )
+    except TooManyPartsError as error:
+        raise FileFormatError(
+            f"{window.path}: {error}", hint="leave it out of the segments", path=window.path
+        ) from error
     return _scanned(whole_count, surveys, edge_set)
 
 
@@ -148,7 +154,8 @@ def read_window(window: Window, root: Path, numbers: Sequence[str], texts: Seque
     import numpy as np
 
     edges = dict.fromkeys(numbers, np.zeros(1))
-    seen = scan(window, root, EdgeSet(edges, dict.fromkeys(numbers, (0.0, 0.0)), {}, tuple(texts)), pool=pool)
+    edge_set = EdgeSet(edges, dict.fromkeys(numbers, (0.0, 0.0)), dict.fromkeys(texts, ()))
+    seen = scan(window, root, edge_set, pool=pool)
     _, wanted = _chosen(window, root, pool, None)
     tasks = [task for survey, since_us in wanted for task in _tasks(survey, window, since_us)]
     pieces = (piece for task in tasks for piece in _READERS[window.format](task, tuple(numbers), tuple(texts)))

@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 
 # Of values that no model knows, so many are named, the first ones by name; all are counted.
 NAMED_NEW = 20
+# A column of text with more values than this is no segment: each of them has the counts of every feature.
+MOST_PARTS = 1000
 # The types that counts are written in, by their bytes.
 WIDTHS: Mapping[int, str] = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
+
+
+class TooManyPartsError(Exception):
+    """A column of text is no segment; the text says which."""
 
 
 @frozen
@@ -151,7 +157,8 @@ class Tally:
     """The counts of some rows.
 
     Attributes:
-        segments: The features' counts by column and value; rows without a value are in the whole only.
+        segments: The features' counts by column and value; rows without a value are in the whole only. Of more than
+            1000 values there are none: counting or adding them raises TooManyPartsError.
     """
 
     rows: int
@@ -160,7 +167,7 @@ class Tally:
     segments: Mapping[str, Mapping[str, "Tally"]]
 
     def __add__(self, other: "Tally") -> "Tally":
-        segments = {column: _merged(parts, other.segments[column]) for column, parts in self.segments.items()}
+        segments = {column: _merged(column, parts, other.segments[column]) for column, parts in self.segments.items()}
         return Tally(
             self.rows + other.rows,
             {name: tally + other.features[name] for name, tally in self.features.items()},
@@ -234,6 +241,7 @@ class Sums:
             for value, part in _parted(batch, batch.texts[column], self._grids):
                 if value not in parts:
                     parts[value] = Sums(self._grids, {}, ())
+                    _require_few(column, parts)
                 parts[value].add(part)
 
     def tally(self) -> Tally:
@@ -296,6 +304,13 @@ def _count_text(column: TextColumn, known: Sequence[str]) -> CategoryTally:
     )
 
 
-def _merged(one: Mapping[str, Tally], other: Mapping[str, Tally]) -> dict[str, Tally]:
+def _merged(column: str, one: Mapping[str, Tally], other: Mapping[str, Tally]) -> dict[str, Tally]:
     sums = {value: part + other[value] for value, part in one.items() if value in other}
-    return {**one, **other, **sums}
+    parts = {**one, **other, **sums}
+    _require_few(column, parts)
+    return parts
+
+
+def _require_few(column: str, parts: Mapping[str, object]) -> None:
+    if len(parts) > MOST_PARTS:
+        raise TooManyPartsError(f"column {column!r} has more than {MOST_PARTS:,} different values: it is no segment")

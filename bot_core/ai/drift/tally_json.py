@@ -4,7 +4,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from bot_core.ai.drift.tally import NAMED_NEW, WIDTHS, CategoryTally, EdgeSet, FeatureTally, Tally
+from bot_core.ai.drift.tally import MOST_PARTS, NAMED_NEW, WIDTHS, CategoryTally, EdgeSet, FeatureTally, Tally
 from bot_core.ai.model_state import whole
 from bot_core.foundation.errors import FileFormatError
 
@@ -86,7 +86,7 @@ def _parts_from(parts: Mapping[str, object], edge_set: EdgeSet, rows: int, colum
         count = whole(raw.get("rows"), column, 1, rows)
         _require(not raw.get("categories") and not raw.get("segments"), column)
         found[value] = Tally(count, _features_from(raw, edge_set, count), {}, {})
-    _require(sum(part.rows for part in found.values()) <= rows, column)
+    _require(sum(part.rows for part in found.values()) <= rows and len(found) <= MOST_PARTS, column)
     return found
 
 

@@ -152,3 +152,58 @@ def test_a_column_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(FileFormatError, match=r"w\.parquet: column 'x' is there twice"):
         count(tmp_path, edge_set("x"), "w.parquet")
+
+
+def test_rows_are_counted_though_none_of_their_columns_is_asked_for(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "w.parquet", {"y": [1.0, None, 2.0]}, row_group_size=2)
+
+    found = count(tmp_path, edge_set("x", texts=["s"]), "w.parquet")
+
+    assert (found.rows, found.absent, counts(found, "x")) == (3, ("x", "s"), ([0] * 5, 3))
+
+
+def spoiled(path: Path, old: bytes, new: bytes) -> None:
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(b"momentum", b"moment\xffm"), (b"BTCUSDT", b"BTC\xffSDT")], ids=["name", "text"]
+)
+def test_what_is_not_utf_8_is_an_error(tmp_path: Path, old: bytes, new: bytes) -> None:
+    write_parquet(tmp_path / "w.parquet", {"momentum": [1.0], "s": ["BTCUSDT"]}, store_schema=False)
+    spoiled(tmp_path / "w.parquet", old, new)
+
+    with pytest.raises(FileFormatError, match=r"w\.parquet cannot be read as Parquet: 'utf-8' codec can't decode"):
+        count(tmp_path, edge_set("momentum", texts=["s"]), "w.parquet")
+
+
+def test_a_footer_that_contradicts_itself_is_an_error_and_not_the_end_of_the_process(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "w.parquet", {"t": times(3)})
+    spoiled(tmp_path / "w.parquet", b"\x15\x04\x19\x35", b"\x15\x00\x19\x35")  # the times are booleans in this group
+
+    with pytest.raises(FileFormatError, match=r"w\.parquet cannot be read as Parquet"):
+        count(tmp_path, edge_set(), "w.parquet", time_column="t")
+
+
+def test_a_footer_that_would_be_too_long_is_refused_unread(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "w.parquet", {"x": [1.0]})
+    with (tmp_path / "w.parquet").open("r+b") as file:
+        file.truncate(1 << 30)
+        file.seek(-8, 2)
+        file.write((1 << 29).to_bytes(4, "little") + b"PAR1")
+
+    with pytest.raises(FileFormatError, match="its footer would have 536,870,912 bytes"):
+        count(tmp_path, edge_set("x"), "w.parquet")
+
+
+def test_a_footer_longer_than_what_is_read_at_once_is_read_whole(tmp_path: Path) -> None:
+    columns = {"t": times(2), **{f"column_{number}": [1.0, 2.0] for number in range(400)}}
+    write_parquet(tmp_path / "w.parquet", columns, row_group_size=1)
+
+    survey = survey_parquet(find_sources(Window("w.parquet", "parquet"), tmp_path)[0], "t")
+
+    assert int.from_bytes((tmp_path / "w.parquet").read_bytes()[-8:-4], "little") > 1 << 16
+    assert (len(survey.columns), [group.rows for group in survey.groups]) == (401, [1, 1])
+    assert all(group.span for group in survey.groups)

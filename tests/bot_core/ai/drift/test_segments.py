@@ -1,13 +1,18 @@
 """A segment is held against the training rows of the same segment, where those are known."""
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 
 from bot_core.ai.baseline import make_baseline
 from bot_core.ai.dataset import FeatureTable
 from bot_core.ai.drift.assess import assess, assess_segments
 from bot_core.ai.drift.ruler import Profile
-from bot_core.ai.drift.tally import Batch, Counter, EdgeSet, TextColumn
+from bot_core.ai.drift.tally import MOST_PARTS, Batch, Counter, EdgeSet, TextColumn
+from bot_core.foundation.errors import FileFormatError
 from bot_core.foundation.frozen import replace
+from tests.bot_core.ai.drift.windows import count, edge_set
 
 SYMBOLS = ("BTC", "ETH")
 
@@ -69,3 +74,27 @@ def test_where_nothing_is_known_of_a_segment_it_is_held_against_all_rows_and_say
     assert not parts["ETH"].is_own
     assert parts["ETH"].features[0].has_drifted
     assert (of_another["BTC"].is_own, of_another["SOL"].is_own) == (True, False)
+
+
+def write_values(path: Path, values: range) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("x,id\n" + "".join(f"1,{value}\n" for value in values))
+
+
+def test_a_column_with_as_many_values_as_may_be_is_a_segment(tmp_path: Path) -> None:
+    write_values(tmp_path / "w/a.csv", range(MOST_PARTS))
+
+    found = count(tmp_path, edge_set("x", segments=["id"]), "w", "csv")
+
+    assert len(found.tally.segments["id"]) == MOST_PARTS
+
+
+@pytest.mark.parametrize("parts", [(range(MOST_PARTS + 1),), (range(600), range(500, MOST_PARTS + 1))])
+def test_a_column_with_more_values_is_none_however_they_are_divided(tmp_path: Path, parts: tuple[range, ...]) -> None:
+    for number, values in enumerate(parts):
+        write_values(tmp_path / f"w/{number}.csv", values)
+
+    with pytest.raises(
+        FileFormatError, match=r"^w: column 'id' has more than 1,000 different values: it is no segment"
+    ):
+        count(tmp_path, edge_set("x", segments=["id"]), "w", "csv")
