@@ -322,11 +322,13 @@ def _parse_feature(raw: Mapping[str, object], place: str, rows: int) -> FeatureB
             f"{place} has {len(counts)} counts that add up to {sum(counts)}; {len(edges)} edges, n {n}, "
             f"{missing} missing and {rows} rows want others"
         )
-    if any(lower >= upper for lower, upper in pairwise(edges)):
-        raise FileFormatError(f"{place}.edges do not ascend")
     minimum, maximum, mean, stdev = (
         finite(raw.get(name), f"{place}.{name}") for name in ("min", "max", "mean", "stdev")
     )
+    if any(lower >= upper for lower, upper in pairwise((*edges, maximum))):
+        raise FileFormatError(f"{place}.edges do not ascend to below the max")
+    if minimum > min(maximum, *edges) or stdev < 0 or not n:
+        raise FileFormatError(f"{place} has no values, or a min that is not the least, or a stdev below 0")
     return FeatureBaseline(edges, counts, n, minimum, maximum, mean, stdev, missing, distinct)
 
 
