@@ -115,6 +115,7 @@ def _depth_exceeds(value: JsonValue) -> bool:
     return True
 
 
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _LEXEME = r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+'
 
 
@@ -148,8 +149,10 @@ def _scalar_fault(lexeme: str, keys: set[str] | None) -> str:
         return _string_fault(json.loads(lexeme), keys)
     if lexeme in ("true", "false", "null"):
         return ""
+    # Only so much of it was read when the fault was met.
+    number = found.group() if (found := _NUMBER.match(lexeme)) else lexeme
     try:
-        _finite(lexeme) if re.search("[.eE]", lexeme) else _bounded(lexeme)
+        _finite(number) if re.search("[.eE]", number) else _bounded(number)
     except ValueError:
         shown = lexeme if len(lexeme) <= 40 else lexeme[:40] + "…"
         return f"{shown} is not a finite number of at most 64 bits"

@@ -21,6 +21,7 @@ from bot_core.ai.drift.tally import EdgeSet
 from bot_core.ai.drift.window import Window
 from bot_core.foundation.cache import DerivedCache
 from bot_core.foundation.digest import sha256_hex
+from bot_core.foundation.errors import FileFormatError
 from rollbackctl.data_drift.baseline import baseline_of
 from rollbackctl.data_drift.measure import Subject, measure_one
 from rollbackctl.spec.data_drift import DataDriftSettings
@@ -82,7 +83,13 @@ def csv_window(root: Path) -> None:
 
 
 def parquet_window(root: Path) -> None:
-    _read_window(root, PARQUET, "parquet", "time")
+    """The same; what a page claims to need is not asked for."""
+    try:
+        _read_window(root, PARQUET, "parquet", "time")
+    except FileFormatError as error:
+        if isinstance(error.__cause__, MemoryError):
+            raise error.__cause__ from error
+        raise
 
 
 def journal_window(root: Path) -> None:

@@ -21,6 +21,8 @@ _BATCH_ROWS = 1 << 15
 # Read ahead in each column; without it a whole row group would be in memory.
 _BUFFER = 1 << 16
 _FAR_BUFFER = 1 << 20  # each is one request
+# Of so small a file the columns are read whole: read ahead, pyarrow would take as much memory as a page claims to need.
+_SMALL = 1 << 24
 # A footer is mostly shorter; then one request is enough.
 _AT_ONCE = 1 << 16
 _LONGEST_FOOTER = 1 << 28
@@ -107,7 +109,7 @@ def _parquet(source: Source) -> Iterator[Any]:
         with opened(source) as stream:
             # Arrow reads a descriptor of its own without Python; the path is that of the descriptor, so no link is met.
             file = stream if source.root is None else pa.OSFile(f"/dev/fd/{stream.fileno()}")
-            buffer = _FAR_BUFFER if source.root is None else _BUFFER
+            buffer = 0 if source.size <= _SMALL else _FAR_BUFFER if source.root is None else _BUFFER
             with parquet.ParquetFile(file, buffer_size=buffer, pre_buffer=False) as whole:
                 _require_columns_once(source, whole.schema_arrow)
                 yield whole

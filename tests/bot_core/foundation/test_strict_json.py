@@ -45,6 +45,7 @@ def test_ascii_escapes_are_read_like_the_characters(value: object) -> None:
         (b"[1,\n1e999]", 2, "1e999 is not a finite number of at most 64 bits"),
         (b"[1,\n9223372036854775809]", 2, "9223372036854775809 is not a finite number of at most 64 bits"),
         (b"\n" + b"9" * 1_000_000, 2, "9" * 40 + "… is not a finite number of at most 64 bits"),
+        (b"[\n" + b"3" * 20 + b'. 3"}', 2, "3" * 20 + ". is not a finite number of at most 64 bits"),
         (b'{"a": {"b": 1},\n"c": "a",\n"a": 2}', 3, "key 'a' is given twice"),
         (b'[{"a": 1}, {"a": 1, "b": ["b"],\n\n"b": 1}]', 3, "key 'b' is given twice"),
         (b'{"a": "\\\\",\n"\\u0061": 1}', 2, "key 'a' is given twice"),
@@ -62,6 +63,21 @@ def test_what_could_be_misread_is_refused_with_its_line(data: bytes, line: int, 
     if "trailing comma" not in problem:  # worded by the interpreter, differently from 3.13 on
         assert caught.value.problem == f"some/file.json, line {line}: {problem}"
     assert (caught.value.path, caught.value.line) == ("some/file.json", line)
+
+
+PIECES = st.sampled_from(
+    [*'{}[]:,". -eE\\', "1", "0", "3" * 20, "1e999", "NaN", "Infinity", '"a"', '"a":', "\\ud800", "["]
+)
+
+
+@given(st.lists(PIECES).map("".join))
+def test_any_text_is_a_value_or_is_refused_with_a_line(text: str) -> None:
+    line: int | None = 1
+    try:
+        parse_json(text.encode(), "x")
+    except FileFormatError as error:
+        line = error.line
+    assert line
 
 
 def test_sixty_four_levels_are_read() -> None:
