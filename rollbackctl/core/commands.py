@@ -34,6 +34,19 @@ def continue_command(run: str) -> str:
     return f"rollbackctl apply {stored_plan(run)}"
 
 
+def continuing(operation: str, run: str, incident: str | None) -> str:
+    """The command that goes on with an unfinished run of any operation."""
+    match operation:
+        case "hold":
+            return "rollbackctl hold" + (f" --incident {quote(incident)}" if incident else "")
+        case "release":
+            return release_command(incident)
+        case "undo":
+            return f"rollbackctl undo {run} --yes"
+        case _:
+            return continue_command(run)
+
+
 def abandon_command(run: str) -> str:
     """The command that closes an unfinished run."""
     return f"rollbackctl abandon {run} --reason TEXT"

@@ -133,7 +133,7 @@ class ChecklistFact(Fact):
 
 
 class RunFact(Fact):
-    """An earlier run, as far as it binds later plans."""
+    """An earlier run, as far as it binds later plans; `has_moved_all` where nothing but its record can be missing."""
 
     run: str
     operation: str
@@ -150,6 +150,7 @@ class RunFact(Fact):
     withdrawn: str | None = None
     target: str | None = None
     failed_check: bool = False
+    has_moved_all: bool = False
 
 
 class Holder(Fact):

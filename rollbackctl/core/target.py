@@ -82,18 +82,41 @@ def drift_refusals(version: VersionFact, demands: Demands) -> tuple[str, ...]:
 
 def integrity_problems(version: VersionFact, demands: Demands) -> tuple[str, ...]:
     """Give what is wrong with a version's artifact, its bundle and its signatures."""
-    reasons = list(version.problems)
+    reasons = [*version.problems, *_bundle_problems(version, demands)]
     attestation = version.attestation
-    if attestation is not None:
-        if attestation.state == "failed":
-            reasons.extend(attestation.problems)
-        elif attestation.state == "unattested" and demands.bundle_required:
-            reasons.append("has no bundle, and the policy requires one")
-        elif attestation.state == "attested" and demands.signature_required and attestation.hmac != "ok":
-            reasons.append(f"bundle {attestation.folder} is signed with no key of the policy: {attestation.hmac}")
+    if attestation is not None and attestation.state == "unattested" and demands.bundle_required:
+        reasons.append("has no bundle, and the policy requires one")
     if version.canonical is not None:
         reasons.extend(_signing_problems(version, demands.roles))
     return tuple(reasons)
+
+
+def _bundle_problems(version: VersionFact, demands: Demands) -> tuple[str, ...]:
+    """Give why a version's bundle does not prove what it claims; a version without one claims nothing."""
+    attestation = version.attestation
+    if attestation is None or attestation.state == "unattested":
+        return ()
+    if attestation.state == "attested" and demands.signature_required and attestation.hmac != "ok":
+        return (f"bundle {attestation.folder} is signed with no key of the policy: {attestation.hmac}",)
+    return attestation.problems
+
+
+def passed_over(versions: Sequence[VersionFact], withdrawn: str, target: str, demands: Demands) -> tuple[str, ...]:
+    """Name each version between the target and the withdrawn one whose bundle does not prove what it claims.
+
+    Such a version is suspicious: somebody may have swapped it, or its signature, so that an older one is chosen.
+    """
+    ordered = by_age(versions)
+    names = [version.version for version in ordered]
+    chosen = ordered[names.index(target)]
+    between = ordered[names.index(target) + 1 : names.index(withdrawn)]
+    found = ((version.version, "; ".join(_bundle_problems(version, demands))) for version in reversed(between))
+    return tuple(
+        f"{name} is passed over for {target} ({bundle_words(chosen)}), which is older, because its bundle proves "
+        f"nothing: {problems}"
+        for name, problems in found
+        if problems
+    )
 
 
 def _signing_problems(version: VersionFact, roles: tuple[str, ...]) -> list[str]:

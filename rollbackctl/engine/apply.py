@@ -23,7 +23,7 @@ from rollbackctl.core.errors import (
 )
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.gate import Answer, Verdict
-from rollbackctl.core.observation import HoldFact, Observation
+from rollbackctl.core.observation import Observation
 from rollbackctl.core.plan import PHASES, Phase, Plan, Step
 from rollbackctl.core.report import Report, make_report
 from rollbackctl.core.state import content_id, state_json
@@ -80,7 +80,8 @@ def carry_out(context: Context) -> Report:
         InterruptedRunError: The run was asked to stop; it did so after a step.
     """
     _begin(context)
-    runner = StepRunner(context.run, context.facts, _holds(context), lambda name: _value(context, name))
+    holds = context.run.adopted(context.observation.holds)
+    runner = StepRunner(context.run, context.facts, holds, lambda name: _value(context, name))
     for phase in PHASES:
         steps = [step for step in context.plan.steps if step.phase is phase]
         if phase is Phase.CHECK:
@@ -144,15 +145,6 @@ def _files(context: Context) -> tuple[str, ...]:
     return tuple(sorted({path for address in addresses for path in kinds[address.kind].files(address.name)}))
 
 
-def _holds(context: Context) -> dict[str, HoldFact]:
-    """Holds of this incident by other runs: the run takes them over."""
-    return {
-        hold.address: hold
-        for hold in context.observation.holds
-        if hold.run != context.run.run and hold.incident in (None, context.plan.incident)
-    }
-
-
 def _value(context: Context, name: str) -> str:
     """The value of a placeholder, at the time when the first step that uses it begins."""
     actor = context.run.workspace.actor
@@ -190,7 +182,7 @@ def signers(plan: Plan, observation: Observation) -> str:
 def _enter(context: Context, phase: Phase) -> None:
     """Judge a phase's gates when it begins for the first time; a begun phase may always be continued."""
     run = context.run
-    if phase is Phase.RELEASE:
+    if phase is Phase.RELEASE and _has_left(context, phase):
         _require_target_unchanged(context, first=phase not in run.checkpoint.phases)
     if phase is Phase.RECORD:
         # Also when the phase has begun: somebody may have laid a hold on what was released before.
@@ -198,7 +190,7 @@ def _enter(context: Context, phase: Phase) -> None:
         _await_decision(context)
     if phase in run.checkpoint.phases:
         return
-    if context.facts is not None:
+    if context.facts is not None and phase is not Phase.RECORD:  # what has been made is recorded, however late
         _require_unexpired(context)
     verdicts = judge(context, (phase,))
     for verdict in verdicts:
@@ -254,6 +246,10 @@ def _require_unexpired(context: Context) -> None:
         raise
 
 
+def _has_left(context: Context, phase: Phase) -> bool:
+    return any(step.phase is phase and step.id not in context.run.checkpoint.done for step in context.plan.steps)
+
+
 def _require_target_unchanged(context: Context, *, first: bool) -> None:
     """Look at the target again before anything more is released: quarantine always, its bytes when the phase begins."""
     if context.facts is None:
@@ -294,21 +290,22 @@ def _first_decision(context: Context, facts: Facts) -> str:
 def _take_over_finished(context: Context) -> None:
     """End holds that were placed on resources which this run had already released.
 
-    What somebody has changed beneath one stays; the run then stops where it is verified.
+    What somebody has changed beneath one stays.
 
     Raises:
         DriftError: Somebody changed a resource at this very moment; its hold still counts.
     """
     run = context.run
-    for text, hold in _holds(context).items():
+    released = {step.address for step in context.plan.steps if step.phase is Phase.RELEASE} - run.kept().keys()
+    for text, hold in run.adopted(context.observation.holds).items():
         address = Address.parse(text)
         if address not in context.plan.base:
             continue
-        kind, wanted = run.kinds[address.kind], run.expected(address)
-        if run.parse(address, hold.base) != wanted:
+        kind, base = run.kinds[address.kind], run.parse(address, hold.base)
+        if base != run.expected(address) and address not in released:
             continue
         found = kind.observe(address.name)
-        under = beneath(found, run.parse(address, hold.held), wanted)
+        under = beneath(found, run.parse(address, hold.held), base)
         if under is not found:
             run.store.require_held()
             kind.move(address.name, found, under)
@@ -320,23 +317,21 @@ def _take_over_finished(context: Context) -> None:
 
 
 def _verify(context: Context) -> None:
-    """Every resource is where the run's steps lead; only then is anything recorded as done.
+    """Every resource that the run keeps is where its steps lead; only then is anything recorded as done.
 
     Raises:
         DriftError: One is not; the run can be continued once it is back.
     """
     run = context.run
     wrong = []
-    for address in sorted({step.address for step in context.plan.steps if step.id in run.checkpoint.done}):
-        found, wanted = run.kinds[address.kind].observe(address.name), run.expected(address)
-        if found != wanted:
-            files = ", ".join(run.kinds[address.kind].files(address.name))
-            wrong += [f"{address} ({files})", f"  expected {describe(wanted)}", f"  found    {describe(found)}"]
+    for address, found in run.misplaced({}).items():
+        files, wanted = ", ".join(run.kinds[address.kind].files(address.name)), run.expected(address)
+        wrong += [f"{address} ({files})", f"  expected {describe(wanted)}", f"  found    {describe(found)}"]
     if wrong:
         raise DriftError(
             "the moves are done, but not everything is where they lead",
             problems=tuple(map(Problem, wrong)),
-            hint=f"put it back, then: {continue_command(run.run)}\nor close the run: {abandon_command(run.run)}",
+            hint=run.ways_on,
         )
     run.record("verified", {"states": _digest(context)})
 

@@ -135,4 +135,5 @@ def _run_fact(run: str, value: dict[str, Any], checkpoint: Checkpoint) -> RunFac
         withdrawn=(facts.get("withdrawn") or {}).get("version"),
         target=(facts.get("target") or {}).get("version"),
         failed_check=checkpoint.has_condemned,
+        has_moved_all={step["id"] for step in value["steps"] if step["phase"] != Phase.RECORD} <= {*checkpoint.done},
     )

@@ -81,16 +81,25 @@ def place(session: Session, spec: Spec, incident: str | None, reason: str) -> He
     with ExitStack() as stack:
         name_holder = _lock_after_stop(session, stack)
         session.stop.clear()
-        for _ in range(_ATTEMPTS):
-            try:
-                return _place(session, spec, incident, reason, name_holder)
-            except DriftError:
-                fact = _history(session)[0].unfinished
-                if fact is None or fact.operation != "hold":
-                    raise
-                settle(session, fact.run)
-                close(session, fact, "abandoned", {"reason": _ANEW})
-        return _place(session, spec, incident, reason, name_holder)
+        return anew(session, "hold", _ANEW, lambda: _place(session, spec, incident, reason, name_holder))
+
+
+def anew(session: Session, operation: str, reason: str, act: Callable[[], Held]) -> Held:
+    """Act; where somebody changes a resource at the very moment, the operation's run is closed and it acts once more.
+
+    Raises:
+        DriftError: Somebody changed a resource again and again, or what has been moved cannot be recorded.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            return act()
+        except DriftError:
+            fact = _history(session)[0].unfinished
+            if fact is None or fact.operation != operation:
+                raise
+            settle(session, fact.run)
+            close(session, fact, "abandoned", {"reason": reason})
+    return act()
 
 
 def _place(session: Session, spec: Spec, incident: str | None, reason: str, name_holder: Callable[[], None]) -> Held:

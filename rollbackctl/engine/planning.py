@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from bot_core.foundation.frozen import frozen
 from rollbackctl.core.address import Address
 from rollbackctl.core.checkpoint import beneath
-from rollbackctl.core.commands import release_command, stored_plan
+from rollbackctl.core.commands import abandon_command, continuing, release_command, stored_plan
 from rollbackctl.core.data_drift import evidence
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import InvalidInputError
@@ -20,6 +20,7 @@ from rollbackctl.core.observation import HoldFact, Observation, RunFact
 from rollbackctl.core.plan import PHASES, Change, Phase, Plan
 from rollbackctl.core.planner import is_settled, make_changes, make_steps, simulate, stays_on_undo
 from rollbackctl.core.state import State, content_id
+from rollbackctl.core.target import passed_over
 from rollbackctl.engine.observe import collect_desired, scope_of
 from rollbackctl.engine.registry import Registry
 from rollbackctl.gates import Case
@@ -27,7 +28,7 @@ from rollbackctl.kinds import Binding
 from rollbackctl.spec.data_drift import data_drift_settings, limits_of
 from rollbackctl.spec.document import Policy, Spec
 from rollbackctl.spec.places import absent_notes, refuse_missing
-from rollbackctl.spec.resolve import earlier_run, resolve
+from rollbackctl.spec.resolve import demands, earlier_run, resolve
 
 
 @frozen
@@ -80,7 +81,7 @@ class Planner:
             trigger=_trigger(facts, observation),
             left_alone=facts.left_alone,
             undo=_undo_preview(changes, facts.withdrawn),
-            diagnostics=_diagnostics(spec, observation, self.registry, base),
+            diagnostics=_diagnostics(spec, observation, self, facts, base),
             settled_by=finished.run if settled and finished else None,
             obstacles=() if settled else tuple(_obstacles(spec, observation)),
             continues=None if settled else _continued(spec, observation),
@@ -281,14 +282,19 @@ def _obstacles(spec: Spec, observation: Observation) -> Iterator[str]:
         others -= {run.incident}
         if run.operation == "rollback" and run.incident != incident:
             yield f"rollbackctl apply {stored_plan(run.run)}   (the run of {run.incident} comes first)"
+        elif run.has_moved_all:
+            yield continuing(run.operation, run.run, run.incident)
         else:
-            yield f"rollbackctl abandon {run.run} --reason TEXT"
+            yield abandon_command(run.run)
     yield from (f"{release_command(name)}   (if {name} is over)" for name in sorted(filter(None, others)))
 
 
-def _diagnostics(spec: Spec, observation: Observation, registry: Registry, base: Container[Address]) -> tuple[str, ...]:
-    incident = spec.metadata.incident
-    notes = list(absent_notes(spec, observation))
+def _diagnostics(
+    spec: Spec, observation: Observation, planner: Planner, facts: Facts, base: Container[Address]
+) -> tuple[str, ...]:
+    incident, needs = spec.metadata.incident, demands(spec, planner.policy, observation)
+    notes = [*passed_over(observation.versions, facts.withdrawn.version, facts.target.version, needs)]
+    notes += absent_notes(spec, observation)
     words = {hold.address: _hold_words(hold, incident, base) for hold in observation.holds}
     for whom, group in groupby(sorted(observation.holds, key=lambda h: words[h.address]), lambda h: words[h.address]):
         notes.append(f"{whom}: {', '.join(hold.address for hold in group)}")
@@ -302,6 +308,6 @@ def _diagnostics(spec: Spec, observation: Observation, registry: Registry, base:
     if malformed:
         more = f" and {len(malformed) - 3} more" if len(malformed) > 3 else ""
         notes.append(f"unreadable lines in the decision journal: {', '.join(malformed[:3])}{more}")
-    if registry.plugins:
-        notes.append(f"plug-ins loaded: {', '.join(registry.plugins)}")
+    if planner.registry.plugins:
+        notes.append(f"plug-ins loaded: {', '.join(planner.registry.plugins)}")
     return tuple(notes)

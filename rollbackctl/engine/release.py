@@ -12,7 +12,7 @@ from rollbackctl.core.observation import HoldFact, RunFact
 from rollbackctl.core.plan import Desired, Phase, constant
 from rollbackctl.core.state import RUN_ACTOR, RUN_ID, State
 from rollbackctl.engine.history import History, read_run
-from rollbackctl.engine.hold import Held, carry_out_operation, continue_operation, operation_document
+from rollbackctl.engine.hold import Held, anew, carry_out_operation, continue_operation, operation_document
 from rollbackctl.engine.observe import plan_binding
 from rollbackctl.engine.quarantined import refuse_quarantined
 from rollbackctl.engine.rollback import stored_spec
@@ -21,11 +21,14 @@ from rollbackctl.engine.steps import Run
 from rollbackctl.engine.unfinished import settle, unfinished_error
 from rollbackctl.spec.document import Spec
 
+_ANEW = "somebody changed a resource meanwhile; released anew"
+
 
 def release(session: Session, spec: Spec | None, incident: str | None = None) -> Held:
-    """Put back what was beneath every hold, and record it. A resource that somebody changed while it was held stays.
+    """Put back what was beneath every hold, and record it. What somebody changed while it was held stays.
 
-    What another incident holds as well stays held for that one.
+    What another incident holds as well stays held for that one. After a crash the same call goes on. Where somebody
+    changes a resource at the very moment, or has done so since a crash, what is still held is released anew.
 
     Args:
         session: The session.
@@ -35,6 +38,7 @@ def release(session: Session, spec: Spec | None, incident: str | None = None) ->
     Raises:
         LockedError: Every hold belongs to a run that is not finished; those that others laid on it can be released.
         GateBlockedError: It would put a quarantined version back to work.
+        DriftError: Somebody changed a resource again and again.
     """
     with session.store.lock(session.holder("hold --release"), session.lock_timeout_s) as name_holder:
         session.stop.clear()
@@ -42,13 +46,21 @@ def release(session: Session, spec: Spec | None, incident: str | None = None) ->
         if fact is not None and fact.operation == "release":
             if incident not in (None, fact.incident):
                 raise unfinished_error(fact)
-            return Held(continue_operation(session, session.history(), name_holder), session.history().holds)
-        if fact is not None and fact.operation == "hold":
-            with suppress(PartlyHeldError):  # its own record first; what it could not hold need not be released
-                continue_operation(session, session.history(), name_holder)
-        elif fact is not None:
-            settle(session, fact.run)
-        return _release(session, spec, incident, name_holder)
+            incident = fact.incident
+        return anew(session, "release", _ANEW, lambda: _put_back(session, spec, incident, name_holder))
+
+
+def _put_back(session: Session, spec: Spec | None, incident: str | None, name_holder: Callable[[], None]) -> Held:
+    history = session.history()
+    fact = history.unfinished
+    if fact is not None and fact.operation == "release":
+        return Held(continue_operation(session, history, name_holder), session.history().holds)
+    if fact is not None and fact.operation == "hold":
+        with suppress(PartlyHeldError):  # its own record first; what it could not hold need not be released
+            continue_operation(session, history, name_holder)
+    elif fact is not None:
+        settle(session, fact.run)
+    return _release(session, spec, incident, name_holder)
 
 
 def _release(session: Session, spec: Spec | None, incident: str | None, name_holder: Callable[[], None]) -> Held:
@@ -111,7 +123,7 @@ def _release_document(
         if address.kind == "serving":
             refuse_quarantined(session.workspace.root, address, beneath)
         base[address] = now
-        desired[address] = (Desired(address.name, Phase.RELEASE, constant(beneath)),)
+        desired[address] = (Desired(address.name, Phase.RELEASE, constant(beneath), lasting=False),)
     holds = ", ".join(sorted({run for hold in history.holds for run in ended[hold.address]}))
     incident = incident or history.holds[0].incident
     metadata = {"holds": holds, "run": RUN_ID, "actor": RUN_ACTOR} | ({"incident": incident} if incident else {})

@@ -54,7 +54,8 @@ def find_run(session: Session, spec: Spec, plan_id: str | None = None) -> RunFac
     if same and fact.host != host:
         raise LockedError(
             f"run {fact.run} was begun on host {fact.host}; this is {host}",
-            hint=f"on {plain(fact.host)}: {continue_command(fact.run)}\nor close it: {abandon_command(fact.run)}",
+            hint=f"on {plain(fact.host)}: {continue_command(fact.run)}"
+            + ("" if fact.has_moved_all else f"\nor close it: {abandon_command(fact.run)}"),
         )
     if not same:
         raise unfinished_error(fact)
@@ -157,7 +158,8 @@ def resume(session: Session, fact: RunFact) -> Applied:
             raise LockedError(f"run {fact.run} was ended meanwhile", hint="look: rollbackctl status")
         document, _ = read_run(session.store, fact.run, session.workspace.registry.states)
         stored = stored_spec(document.plan)
-        _require_policy(session, document.plan, fact.run)
+        if not fact.has_moved_all:  # nothing is left that the policy could forbid
+            _require_policy(session, document.plan, fact.run)
         refuse_foreign_holds(history, stored.metadata.incident)
         observation = observe_evidence(session.workspace, stored, history)
         facts = facts_of(document.plan, observation)

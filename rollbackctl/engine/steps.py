@@ -15,11 +15,12 @@ from bot_core.foundation.frozen import frozen
 from bot_core.foundation.safe_file import read_inside_or_none
 from rollbackctl.core.address import Address
 from rollbackctl.core.checkpoint import Checkpoint, Entry, EntryType, beneath, fold
+from rollbackctl.core.commands import abandon_command, continuing
 from rollbackctl.core.document import PlanDocument
 from rollbackctl.core.errors import DriftError, InvalidInputError, Problem
 from rollbackctl.core.facts import Facts
 from rollbackctl.core.observation import HoldFact
-from rollbackctl.core.plan import Plan, Step
+from rollbackctl.core.plan import Phase, Plan, Step
 from rollbackctl.core.state import State, matches, placeholders, resolve, state_json
 from rollbackctl.engine.runs import RunStore
 from rollbackctl.engine.workspace import Workspace
@@ -94,6 +95,45 @@ class Run:
         left, name = self.checkpoint.left, str(address)
         return self.parse(address, left[name]) if name in left else self.plan.base[address]
 
+    def kept(self) -> dict[Address, Step]:
+        """Return the last step made of each resource that must still be where that step has left it.
+
+        What was released is others' again: an engine writes its schedule, a person the trader's configuration. Only
+        what the plan changes for good is looked at until that has been verified; the record then says what was so.
+        """
+        done = set(self.checkpoint.done)
+        last = {step.address: step for step in self.plan.steps if step.id in done}
+        changes = () if self.checkpoint.is_verified else self.plan.changes
+        lasting = {change.address for change in changes if change.lasting and change.before != change.after}
+        return {key: step for key, step in last.items() if step.phase is not Phase.RELEASE or key in lasting}
+
+    def adopted(self, holds: Iterable[HoldFact]) -> dict[str, HoldFact]:
+        """Return the holds of this incident by other runs, by address: the run takes them over."""
+        return {
+            hold.address: hold for hold in holds if hold.run != self.run and hold.incident in (None, self.plan.incident)
+        }
+
+    def misplaced(self, holds: Mapping[str, HoldFact]) -> dict[Address, State | None]:
+        """Return what is not where it must still be, with what is found there beneath the holds that are taken over."""
+        wrong = {}
+        for address in sorted(self.kept()):
+            found, hold = self.kinds[address.kind].observe(address.name), holds.get(str(address))
+            if hold is not None:
+                found = beneath(found, self.parse(address, hold.held), self.parse(address, hold.base))
+            if found != self.expected(address):
+                wrong[address] = found
+        return wrong
+
+    @property
+    def ways_on(self) -> str:
+        """What leads on once somebody else has changed a resource, one way a line."""
+        operation = self.plan.operation
+        first = "" if operation in ("hold", "release") else "put it back, then: "  # these are done anew over any change
+        go_on = continuing(operation, self.run, self.plan.incident)
+        has_left = any(s.phase is not Phase.RECORD and s.id not in self.checkpoint.done for s in self.plan.steps)
+        end = "close the run" if has_left else "close the run without its record"
+        return f"{first}{go_on}\nor {end}: {abandon_command(self.run)}"
+
     @cached_property
     def _steps(self) -> frozenset[str]:
         return frozenset(step.id for step in self.plan.steps)
@@ -117,13 +157,14 @@ class StepRunner:
     looked: dict[Address, tuple[Signature, State | None]] = field(default_factory=dict)
 
     def require_undisturbed(self) -> None:
-        """See that nobody else has changed any resource of the run; one whose files are as before is not read again.
+        """See that nobody else has changed a resource that the run has yet to move, or that it keeps.
+
+        One whose files are as before is not read again.
 
         Raises:
             DriftError: Somebody has; nothing more was moved.
         """
-        begun, done = self.run.checkpoint.begun, set(self.run.checkpoint.done)
-        last = {step.address: step for step in self.run.plan.steps if step.id in done}
+        begun, done, last = self.run.checkpoint.begun, set(self.run.checkpoint.done), self.run.kept()
         following = {step.address: step for step in reversed(self.run.plan.steps) if step.id not in done}
         for address in sorted(last | following):
             allowed, found = [self.run.expected(address)], self._look(address)
@@ -210,8 +251,7 @@ class StepRunner:
         return DriftError(
             f"{step.address} ({files}) is not where {where} it",
             problems=(Problem(f"expected {expected}"), Problem(f"found    {describe(found)}")),
-            hint="somebody else changed it: put it back and apply again, or close the run: "
-            f"rollbackctl abandon {self.run.run} --reason TEXT",
+            hint=f"somebody else changed it: {self.run.ways_on}",
         )
 
 

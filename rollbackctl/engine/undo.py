@@ -2,13 +2,14 @@
 
 from pydantic import JsonValue
 
+from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.frozen import replace
 from rollbackctl.core.address import Address
 from rollbackctl.core.checkpoint import Checkpoint
 from rollbackctl.core.document import PlanDocument
-from rollbackctl.core.errors import InvalidInputError
+from rollbackctl.core.errors import InvalidInputError, RollbackError
 from rollbackctl.core.observation import HoldFact, RunFact
-from rollbackctl.core.plan import Change, Phase, Plan
+from rollbackctl.core.plan import Change, Plan
 from rollbackctl.core.planner import undo_desired
 from rollbackctl.core.report import Report
 from rollbackctl.core.state import RUN_ACTOR, RUN_ID, State, state_json
@@ -17,6 +18,7 @@ from rollbackctl.engine.hold import carry_out_operation, continue_operation, hol
 from rollbackctl.engine.observe import plan_binding
 from rollbackctl.engine.rollback import refuse_foreign_holds, stored_spec
 from rollbackctl.engine.session import Session
+from rollbackctl.engine.steps import Run, StepRunner
 from rollbackctl.engine.unfinished import close, settle, unfinished_error
 from rollbackctl.spec.document import Spec
 
@@ -110,21 +112,29 @@ def abandon(session: Session, name: str, reason: str) -> tuple[RunFact, tuple[Ho
                 hint=back * can_be_undone + "see all: rollbackctl runs",
             )
         settle(session, fact.run)
-        _require_moves_left(session, fact)
+        _require_unrecordable(session, fact, history.holds)
         close(session, fact, "abandoned", {"reason": reason})
         return fact, session.history().holds
 
 
-def _require_moves_left(session: Session, fact: RunFact) -> None:
-    """A run that has moved everything must not be closed without its record: it would be missing for ever."""
-    document, checkpoint = read_run(session.store, fact.run, session.workspace.registry.states)
-    if any(step.id not in checkpoint.done and step.phase is not Phase.RECORD for step in document.plan.steps):
+def _require_unrecordable(session: Session, fact: RunFact, holds: tuple[HoldFact, ...]) -> None:
+    """A run that has moved everything must not be closed while `apply` can record it: that would be missing for ever.
+
+    Where somebody has changed what the record rests on, and it cannot be put back, closing is the only way out.
+    """
+    if not fact.has_moved_all:
         return
-    error = unfinished_error(fact)
-    raise InvalidInputError(
-        f"run {fact.run} has made every move; only its record is missing",
-        hint="\n".join(line for line in error.hint.splitlines() if "abandon" not in line),
-    )
+    document, _ = read_run(session.store, fact.run, session.workspace.registry.states)
+    run = Run.open(session.workspace, session.store, document, stored_spec(document.plan), fact.run)
+    adopted = run.adopted(holds)
+    try:
+        StepRunner(run, None, adopted, lambda name: name).require_undisturbed()
+        is_recordable = not run.misplaced(adopted)
+    except (RollbackError, BotCoreError, OSError):
+        return
+    if is_recordable:
+        problem = f"run {fact.run} has made every move; only its record is missing"
+        raise InvalidInputError(problem, hint=unfinished_error(fact).hint)
 
 
 def _undoable(session: Session, history: History, name: str) -> RunFact:

@@ -12,7 +12,7 @@ from bot_core.foundation.errors import BotCoreError
 from bot_core.foundation.safe_file import read_inside
 from rollbackctl.core.address import Address
 from rollbackctl.core.checkpoint import Checkpoint, Entry, EntryType, beneath, fold
-from rollbackctl.core.commands import continue_command, quote, release_command
+from rollbackctl.core.commands import abandon_command, continuing
 from rollbackctl.core.errors import LockedError, RollbackError
 from rollbackctl.core.observation import RunFact
 from rollbackctl.core.plain import plain
@@ -95,26 +95,11 @@ def _half_made(kinds: Mapping[str, Kind], checkpoint: Checkpoint) -> list[str]:
 def unfinished_error(fact: RunFact) -> LockedError:
     """Word that a run must be continued or ended first."""
     what = f"{fact.name} ({fact.incident})" if fact.operation == "rollback" else f"{fact.operation}, {fact.incident}"
-    lead_back = f"lead it back: rollbackctl undo {fact.run}\n" if fact.operation == "rollback" else ""
-    return LockedError(
-        f"run {fact.run} of {what} is unfinished, begun by {fact.by} at {fact.at}",
-        hint=f"continue it: {continuing(fact)}\n"
-        f"{lead_back}"
-        f"close it, what it holds stays held: rollbackctl abandon {fact.run} --reason TEXT",
-    )
-
-
-def continuing(fact: RunFact) -> str:
-    """Return the command that continues an unfinished run."""
-    match fact.operation:
-        case "hold":
-            return "rollbackctl hold" + (f" --incident {quote(fact.incident)}" if fact.incident else "")
-        case "release":
-            return release_command(fact.incident)
-        case "undo":
-            return f"rollbackctl undo {fact.run} --yes"
-        case _:
-            return continue_command(fact.run)
+    ways = [f"continue it: {continuing(fact.operation, fact.run, fact.incident)}"]
+    ways += [f"lead it back: rollbackctl undo {fact.run}"] if fact.operation == "rollback" else []
+    if not fact.has_moved_all:
+        ways.append(f"close it, what it holds stays held: {abandon_command(fact.run)}")
+    return LockedError(f"run {fact.run} of {what} is unfinished, begun by {fact.by} at {fact.at}", hint="\n".join(ways))
 
 
 def close(session: Session, fact: RunFact, how: Literal["abandoned", "undone"], body: dict[str, JsonValue]) -> None:

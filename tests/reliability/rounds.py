@@ -147,7 +147,7 @@ DEALS: tuple[tuple[Act, ...], ...] = (
     (sign, sign, reschedule, reschedule, train, train, decide, decide),
 )
 # The exit codes that the documentation gives to each command when others are at work.
-CODES = {"apply": {0, 4, 5, 7, 130}, "apply_in_turn": {0, 4, 5, 7, 130}, "hold": {0}, "release": {0, 5, 7}}
+CODES = {"apply": {0, 4, 5, 7, 130}, "apply_in_turn": {0, 4, 5, 7, 130}, "hold": {0}, "release": {0, 7}}
 
 
 def deals(rounds: int) -> Iterator[tuple[Act, ...]]:

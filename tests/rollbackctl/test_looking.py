@@ -147,6 +147,31 @@ def test_what_a_reviewer_must_know_stands_before_the_gates(tmp_path: Path) -> No
     assert markdown.index(note) < markdown.index("- **release waits**")
 
 
+@pytest.mark.parametrize("target", ["{select: last-stable}", "{version: v7}"])
+def test_a_version_whose_signature_nobody_can_verify_is_passed_over_loudly(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = Operator.at(tmp_path / "ws")
+    monkeypatch.setenv("KEY", "ws-public-demo-signing-key-0123456789abcdef")
+    (operator.root / "config/rollbackctl.yaml").write_text("hmac_keys: {next-2026: {env: KEY}}\n")
+    operator.edit(P, lambda text: text.replace("{select: last-stable}", target))
+
+    text = operator.call("plan", P, "--out", "saved.json").out
+    markdown = operator.call("plan", P, "--format", "markdown").out
+    saved = json.loads((operator.root / "saved.json").read_bytes())
+
+    why = "is signed with no key of the policy: unknown key demo-2025"
+    note = "v9 is passed over for v7 (no bundle), which is older, because its bundle proves nothing: bundle "
+    note += f"audit/ai_decision/models/decision-core/20251029T041045Z {why}"
+    assert saved["diagnostics"][0] == note
+    assert text.index(f"Note   {note}\n") < text.index("\nGates\n")
+    assert operator.call("show", "saved.json").out.count(note) == 1
+    summary = markdown[: markdown.index("<details>")]
+    assert summary.index("**Note:** v9 is passed over for v7 (no bundle)") < summary.index("- **release waits**")
+    assert "is signed with no key of the policy: unknown key `demo-2025`." in summary
+    assert saved["facts"]["target"]["version"] == "v7"
+
+
 @pytest.mark.parametrize(("count", "more"), [(0, ""), (2, ""), (4, " and 2 more")])
 def test_three_unreadable_lines_of_the_decision_journal_are_named_and_the_rest_counted(
     count: int, more: str, tmp_path: Path

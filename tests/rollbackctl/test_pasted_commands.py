@@ -232,6 +232,61 @@ def test_after_a_failed_check_each_way_out_leads_on(fresh: Operator, monkeypatch
     assert commands[0] == f"rollbackctl apply var/rollbackctl/runs/{run_of(fresh)}/plan.json"
 
 
+RELEASE = "rollbackctl hold --release --incident INC-2025-1117"
+
+
+@pytest.mark.parametrize(
+    ("held_with", "commands"),
+    [
+        # No trader is held by the plan: once it has been carried out, it finds no changes and takes no hold over.
+        ("  autotrader: {maintenance: false}\n", [RELEASE]),
+        ("", [f"rollbackctl plan {P}", RELEASE]),
+    ],
+)
+def test_after_a_run_a_plan_is_offered_only_where_it_takes_over_what_is_held(
+    fresh: Operator, held_with: str, commands: list[str]
+) -> None:
+    fresh.edit(P, lambda text: text + held_with)
+    fresh.call("hold", "--incident", "INC-2025-1117")
+    assert following(fresh.call("status"))[0] == f"rollbackctl plan {P}"
+    fresh.roll_back()
+    if not held_with:
+        fresh.call("hold", "--incident", "INC-2025-1117")
+
+    answer = fresh.call("status")
+
+    assert following(answer) == commands
+    lead_on(fresh, answer)
+
+
+def test_a_plan_that_was_changed_since_its_run_is_offered_again(fresh: Operator) -> None:
+    fresh.edit(P, lambda text: text + "  autotrader: {maintenance: false}\n")
+    fresh.call("hold", "--incident", "INC-2025-1117")
+    fresh.roll_back()
+    fresh.edit(P, lambda text: text.replace("inc-2025-1117-drift", "again").replace("  autotrader", "  # autotrader"))
+
+    answer = fresh.call("status")
+
+    assert following(answer) == [f"rollbackctl plan {P}", RELEASE]
+    assert "this plan takes the hold over: maintenance/" in fresh.call("plan", P).out
+    lead_on(fresh, answer)
+
+
+@pytest.mark.parametrize("folder", [".", "docs"])
+def test_each_way_out_of_somebody_elses_change_leads_on(waiting: Operator, folder: str) -> None:
+    there = replace(waiting, folder=folder)
+    waiting.sign_all()
+    was = (waiting.root / "config/auto_trader.yaml").read_bytes()
+    waiting.edit("config/auto_trader.yaml", lambda text: text + "more: 1\n")
+    answer = there.call("apply", os.path.relpath(P, folder), "--yes")
+    continuing, closing = following(answer)
+
+    assert (answer.code, continuing.split()[1], closing.split()[1]) == (5, "apply", "abandon")
+    assert paste(there, closing, waiting.root.with_name("closed")).code == 0
+    (waiting.root / "config/auto_trader.yaml").write_bytes(was)
+    assert paste(there, continuing, waiting.root.with_name("continued")).code == 0
+
+
 def test_plan_check_follows_what_apply_would_say(waiting: Operator) -> None:
     hold_for_another(waiting)
     waiting.sign_all()

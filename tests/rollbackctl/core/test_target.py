@@ -16,6 +16,7 @@ from rollbackctl.core.target import (
     choose_last_stable,
     merits,
     named_target,
+    passed_over,
     refusals,
     undecided,
     will_not_help,
@@ -177,6 +178,38 @@ def test_a_version_is_refused_for_each_reason(
     fields: dict[str, object], demands: Demands, reasons: tuple[str, ...]
 ) -> None:
     assert refusals(version("v9", None, **fields), demands) == reasons
+
+
+UNKNOWN = AttestationFact(state="attested", hmac="unknown key k2", folder="b/v9")
+UNSIGNED = AttestationFact(state="attested", hmac="no signature", folder="b/v9")
+TORN = AttestationFact(state="failed", hmac="no signature", folder="b/v9", problems=("checksum differs", "torn"))
+KEYED = Demands(ROLES, signature_required=True)
+
+
+@pytest.mark.parametrize(
+    ("attestation", "demands", "why"),
+    [
+        (UNKNOWN, KEYED, "bundle b/v9 is signed with no key of the policy: unknown key k2"),
+        (UNSIGNED, KEYED, "bundle b/v9 is signed with no key of the policy: no signature"),
+        (TORN, DEMANDS, "checksum differs; torn"),
+        (UNSIGNED, DEMANDS, None),
+        (AttestationFact(state="unattested", hmac="no signature"), Demands(ROLES, bundle_required=True), None),
+        (None, KEYED, None),
+    ],
+)
+def test_a_version_is_named_as_passed_over_where_its_bundle_does_not_prove_what_it_claims(
+    attestation: AttestationFact | None, demands: Demands, why: str | None
+) -> None:
+    days = {"v6": 1, "v7": 2, "v8": 3, "v9": 4, "v10": 5, "v11": 6}
+    plain = AttestationFact(state="unattested", hmac="no signature")
+    suspicious = ("v6", "v9", "v11")  # of these, only v9 lies between the target and the withdrawn version
+    found = [
+        version(name, f"2025-11-0{day}T00:00:00+00:00", attestation=attestation if name in suspicious else plain)
+        for name, day in days.items()
+    ]
+
+    said = f"v9 is passed over for v7 (no bundle), which is older, because its bundle proves nothing: {why}"
+    assert passed_over(found, "v10", "v7", demands) == ((said,) if why else ())
 
 
 def test_every_reason_is_given_at_once() -> None:

@@ -120,11 +120,22 @@ def test_a_hold_over_what_was_released_ends_though_somebody_has_changed_it_and_t
     site.ok(*HOLD)
 
     lengthen(site)
-    stopped = site.apply()
+    done = site.apply()
 
-    assert (stopped.code, "retraining_schedule" in stopped.err) == (5, True)
+    assert (done.code, done.err if done.code else "") == (0, "")
     assert pause(site) == (reason, interval + 1)
-    assert "retraining_schedule" not in site.ok("status").out
+    assert "Held      nothing" in site.ok("status").out
+
+
+def test_a_hold_over_what_was_released_and_then_changed_ends_with_the_run_as_well(site: Site) -> None:
+    (reason, interval) = pause(site)
+    site.interrupted(15)
+    lengthen(site)
+    site.ok(*HOLD)
+
+    assert site.apply().code == 0
+    assert pause(site) == (reason, interval + 1)
+    assert "Held      nothing" in site.ok("status").out
 
 
 def test_a_hold_over_what_was_released_does_not_count_as_ended_before_it_is(stranger: Stranger, site: Site) -> None:
@@ -135,6 +146,73 @@ def test_a_hold_over_what_was_released_does_not_count_as_ended_before_it_is(stra
     stranger(1)
     stopped, again = site.apply(), site.apply()
 
-    assert (stopped.code, again.code) == (5, 5)
+    assert (stopped.code, again.code) == (5, 0)
     assert pause(site) == (reason, interval + 1)
-    assert "retraining_schedule" not in site.ok("status").out
+    assert "Held      nothing" in site.ok("status").out
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_release_takes_the_hold_off_whatever_is_changed_meanwhile(times: int, stranger: Stranger, site: Site) -> None:
+    (reason, interval) = pause(site)
+    site.ok(*HOLD)
+
+    stranger(times)
+    released = site("hold", "--release")
+
+    assert released.code == 0, released.err
+    found = pause(site)
+    assert found[0] == reason
+    assert found[1] > interval
+    assert events(site) == ["ai_model_hold_placed", "ai_model_hold_released"]
+    status = site.ok("status").out
+    assert ("Held      nothing" in status, "Unfinished" in status) == (True, False)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_release_that_was_stopped_goes_on_over_what_was_changed_meanwhile(step: int, site: Site) -> None:
+    (reason, interval) = pause(site)
+    config = site.root / "config/auto_trader.yaml"
+    was = config.read_bytes()
+    site.ok(*HOLD)
+    assert site.interrupted(step, "hold", "--release").code == 130
+    lengthen(site)
+    config.write_bytes(config.read_bytes() + b"# mine\n")
+
+    site.ok("hold", "--release")
+
+    assert pause(site) == (reason, interval + 1)
+    assert config.read_bytes() == was + b"# mine\n"
+    assert site.state("var/models/serving.json")["attached"] is True
+    assert events(site) == ["ai_model_hold_placed", "ai_model_hold_released"]
+    assert "Held      nothing" in site.ok("status").out
+
+
+def test_a_release_that_is_disturbed_again_and_again_says_how_to_go_on_and_that_works(
+    stranger: Stranger, site: Site
+) -> None:
+    (reason, _) = pause(site)
+    site.ok(*HOLD)
+    stranger(100)
+    refused = site("hold", "--release")
+    stranger(0)
+
+    if refused.code:
+        assert refused.code == 5
+        assert f"changed it: rollbackctl hold --release --incident {INCIDENT}\n" in refused.err
+        site.ok("hold", "--release", "--incident", INCIDENT)
+    assert pause(site)[0] == reason
+    assert "Held      nothing" in site.ok("status").out
+
+
+def test_a_hold_that_was_stopped_and_changed_beneath_is_completed_and_then_released(site: Site) -> None:
+    (reason, interval) = pause(site)
+    assert site.interrupted(2, *HOLD).code == 130
+    lengthen(site)
+
+    refused = site("hold", "--release")
+
+    assert (refused.code, f"next: rollbackctl hold --incident {INCIDENT}\n" in refused.err) == (5, True)
+    site.ok(*HOLD)
+    site.ok("hold", "--release")
+    assert pause(site) == (reason, interval + 1)
+    assert events(site) == ["ai_model_hold_placed", "ai_model_hold_released"]
