@@ -21,6 +21,7 @@ def command(app: App, plan: str, version: str | None, dry_run: bool) -> int:
 
     Example: rollbackctl drift plans/inc-2025-1117.yaml --version v10
     """
+    from bot_core.foundation.errors import BotCoreError
     from rollbackctl.core.plain import plain
     from rollbackctl.data_drift.measure import measure_one
     from rollbackctl.data_drift.report import write_report
@@ -36,10 +37,15 @@ def command(app: App, plan: str, version: str | None, dry_run: bool) -> int:
     measured = measure_one(
         workspace.root, settings, subject, pool=workspace.pool, cache=workspace.cache, progress=progress
     )
-    limits = limits_of(settings, workspace.policy.limits).measures
-    app.out(render_features(subject.version, measured, limits))
+    limits, rows = limits_of(settings, workspace.policy.limits), measured.window.rows
+    app.out(render_features(subject.version, measured, limits.measures))
     if not dry_run:
-        path = write_report(workspace.root, subject.version, measured, limits, workspace.clock())
+        if rows < limits.min_rows:
+            raise BotCoreError(
+                f"the window {measured.window.path} has {rows:,} rows, at least {limits.min_rows:,} make a report",
+                hint="name a longer window, or another gates.data_drift.min_rows; --dry-run writes no report",
+            )
+        path = write_report(workspace.root, subject.version, measured, limits.measures, workspace.clock())
         app.out(f"written to {plain(path)}")
     lead_on(app, f"rollbackctl targets {quote(plan)}")
     return 0

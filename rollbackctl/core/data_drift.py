@@ -152,7 +152,9 @@ def find(fact: DataDriftFact, version: str, limits: Limits) -> Finding:
         return Finding("no data", (f"{version} was not measured",))
     if found.problem is not None:
         return Finding("no data", (found.problem,))
-    few = [item.feature for item in found.features if item.values < limits.min_rows and not item.certain]
+    if empty := [item.feature for item in found.features if not item.values]:
+        return Finding("no data", (f"the window has no value of {listed(empty, ', ')}: see what feeds it",))
+    few = [item.feature for item in found.features if item.values < limits.min_rows]
     beyond = [text for item in found.features for text in item.beyond(limits.measures)]
     if beyond:
         return Finding("beyond", tuple(beyond), found.caveat)

@@ -13,6 +13,8 @@ from bot_core.foundation.strict_json import parse_object
 from rollbackctl.core.commands import quote
 from rollbackctl.data_drift.measure import Subject
 
+_LEAST_ROWS = 100
+
 
 def make_afterwards(root: Path, subject: Subject, rows: Window, pool: Pool) -> tuple[Baseline, str]:
     """Measure the rows that a version was trained on, and keep what is found beside its artifact.
@@ -42,6 +44,12 @@ def make_afterwards(root: Path, subject: Subject, rows: Window, pool: Pool) -> t
     if not isinstance(found, list) or not found or subject.sha256 is None:
         raise FileFormatError(f"{subject.artifact} names no features", path=subject.artifact)
     baseline = baseline_of(tuple(map(str, found)), rows, root, pool)
+    if baseline.rows < _LEAST_ROWS:
+        raise FileFormatError(
+            f"{rows.path} has {baseline.rows:,} rows: nothing is certain against so few, at least {_LEAST_ROWS}",
+            hint="name all the rows that it was trained on",
+            path=rows.path,
+        )
     path = add_baseline(root / subject.repository, baseline, artifact_sha256=subject.sha256, source=rows.path)
     return baseline, path.relative_to(root).as_posix()
 

@@ -51,6 +51,17 @@ def test_it_leaves_the_artifact_as_it_is_and_names_its_digest(site: Site) -> Non
     assert done.out == f"v9: 5 features in 1,200 rows, named in {BASELINES}/of-{digest(site, V9)}.json\n"
 
 
+def test_rows_too_few_to_be_held_against_are_refused(site: Site) -> None:
+    lines = (site.root / TRAINING).read_text().splitlines(keepends=True)
+    (site.root / "few.csv").write_text("".join(lines[:100]))
+    before = site.files()
+
+    refused = site("baseline", "v9", "--from", "few.csv")
+
+    assert (refused.code, site.files()) == (8, before)
+    assert "few.csv has 99 rows: nothing is certain against so few, at least 100" in refused.err
+
+
 def test_the_same_rows_give_the_same_files(site: Site) -> None:
     site.ok("baseline", "v9", "--from", TRAINING)
     once = site.files()

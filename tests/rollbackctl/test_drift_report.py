@@ -42,6 +42,18 @@ def test_a_dry_run_shows_the_same_and_writes_nothing(site: Site) -> None:
     assert site.ok("drift", PLAN).out == f"{dry.out}written to {REPORT}\n"
 
 
+def test_too_few_rows_make_no_report(site: Site) -> None:
+    lines = (site.root / LIVE).read_text().splitlines(keepends=True)
+    (site.root / LIVE).write_text("".join(lines[:900]))
+    before = site.files()
+
+    refused = site("drift", PLAN)
+
+    assert (refused.code, site.files()) == (8, before)
+    assert f"the window {LIVE} has 899 rows, at least 1,000 make a report" in refused.err
+    assert site.ok("drift", PLAN, "--dry-run").out
+
+
 def test_every_feature_is_shown_the_one_that_has_moved_furthest_first(site: Site) -> None:
     write_plan(site, window=STORMY)
 
